@@ -1,0 +1,1 @@
+"""`javis bench …`: our speed against a named reference, interleaved in one run."""

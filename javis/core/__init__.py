@@ -1,0 +1,1 @@
+"""What every layer shares: types, errors, settings and the protocols between layers."""

@@ -1,0 +1,58 @@
+"""The protocols with more than one implementation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from javis.core.types import Chunk, EngineInfo, Message, SamplingParams, Version
+
+
+class Engine(Protocol):
+    """A loaded base model that answers, with any of the adapter versions it was given.
+
+    All methods may be called from any thread. Implemented by `engine.llamacpp`,
+    `engine.transformers` and `engine.scripted`.
+    """
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def versions(self) -> tuple[str, ...]:
+        """Names that `stream` accepts, `base` first."""
+        ...
+
+    def use_versions(self, versions: Sequence[Version]) -> dict[str, str]:
+        """Serve these adapter versions from the next answer on; running answers are not touched.
+
+        Returns, for each version that this engine cannot serve, why not (English, one sentence).
+        """
+        ...
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Length of the rendered prompt in tokens, the opening of the answer included."""
+        ...
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingParams,
+        version: str = "base",
+        stop: threading.Event | None = None,
+    ) -> Iterator[Chunk]:
+        """Answer the last message.
+
+        Yields text that never holds a special token or part of a character, empty heartbeats at
+        least every 0.2 s while nothing comes, and at last one chunk with `finish` and `timings`.
+        Setting `stop` or closing the iterator frees the engine within a token. `sampling.seed`
+        makes the answer repeatable on one engine.
+
+        Raises UserInputError for an unknown version, ContextOverflow when the prompt leaves no
+        room for a token, EngineError when the model fails.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model. Running answers end with EngineError."""
+        ...

@@ -1,0 +1,149 @@
+"""What is fixed when the program starts: flags, environment and `.env`, read once.
+
+What a user changes while it runs (default temperature, readiness goal, …) is in the store.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _named(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    """Every setting has one home here; docs/settings.md is made from this class."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", populate_by_name=True
+    )
+
+    host: str = Field(
+        "127.0.0.1",
+        validation_alias=_named("JAVIS_HOST"),
+        description="Address to listen on. Anything but this computer needs JAVIS_PASSWORD.",
+    )
+    port: int = Field(
+        7860,
+        ge=0,
+        le=65535,
+        validation_alias=_named("JAVIS_PORT"),
+        description="Port to listen on; 0 takes a free one.",
+    )
+    browser: bool = Field(
+        True,
+        validation_alias=_named("JAVIS_BROWSER"),
+        description="Open the page in the browser when ready.",
+    )
+    data_dir: Path = Field(
+        Path("data"),
+        validation_alias=_named("JAVIS_DATA_DIR"),
+        description="Folder of the journal: conversations, ratings, settings.",
+    )
+    models_dir: Path = Field(
+        Path("models"),
+        validation_alias=_named("JAVIS_MODELS_DIR"),
+        description="Folder of base models and adapter versions.",
+    )
+    exports_dir: Path = Field(
+        Path("exports"),
+        validation_alias=_named("JAVIS_EXPORTS_DIR"),
+        description="Folder that exported data sets go to.",
+    )
+    engine: Literal["auto", "llamacpp", "transformers"] = Field(
+        "auto",
+        validation_alias=_named("JAVIS_ENGINE"),
+        description="What runs the model. auto: transformers with CUDA, else llama.cpp.",
+    )
+    model: str = Field(
+        "auto",
+        validation_alias=_named("JAVIS_MODEL", "BASE_MODEL"),
+        description="Base model: a name from `javis models`, a hub id, a folder or a GGUF file.",
+    )
+    quantization: Literal["auto", "4bit", "8bit", "16bit", "32bit"] = Field(
+        "auto",
+        validation_alias=_named("QUANTIZATION", "JAVIS_QUANTIZATION"),
+        description="Precision of the transformers engine.",
+    )
+    adapter_path: Path | None = Field(
+        None,
+        validation_alias=_named("ADAPTER_PATH", "JAVIS_ADAPTER_PATH"),
+        description="Folder of one adapter to answer with; wins over models/current.",
+    )
+    context: int = Field(
+        0,
+        ge=0,
+        validation_alias=_named("JAVIS_CONTEXT"),
+        description="Tokens of one conversation; 0 takes what the model can, at most 8192.",
+    )
+    parallel: int = Field(
+        0,
+        ge=0,
+        le=64,
+        validation_alias=_named("JAVIS_PARALLEL"),
+        description="Answers written at the same time; 0 lets the hardware decide.",
+    )
+    threads: int = Field(
+        0,
+        ge=0,
+        le=512,
+        validation_alias=_named("JAVIS_THREADS"),
+        description="Processor threads for the model; 0 takes the number of real cores.",
+    )
+    queue: int = Field(
+        32,
+        ge=0,
+        le=1000,
+        validation_alias=_named("JAVIS_QUEUE"),
+        description="Requests that may wait for a free place before others get 429.",
+    )
+    password: SecretStr | None = Field(
+        None,
+        validation_alias=_named("JAVIS_PASSWORD"),
+        description="Password of the user `admin`. Turns the login page on.",
+    )
+    users: SecretStr | None = Field(
+        None,
+        validation_alias=_named("JAVIS_USERS"),
+        description="More users without admin rights, as name:password,name:password.",
+    )
+    api_key: SecretStr | None = Field(
+        None,
+        validation_alias=_named("JAVIS_API_KEY"),
+        description="Key that /v1 and /api take as Authorization: Bearer. Acts as admin.",
+    )
+    allowed_hosts: str = Field(
+        "",
+        validation_alias=_named("JAVIS_ALLOWED_HOSTS"),
+        description="More Host names the server answers to, separated by commas.",
+    )
+    offline: bool = Field(
+        False,
+        validation_alias=_named("JAVIS_OFFLINE"),
+        description="Never ask the network, not even for a model.",
+    )
+
+    @field_validator("password", "api_key", "users", mode="after")
+    @classmethod
+    def _not_empty(cls, value: SecretStr | None) -> SecretStr | None:
+        # An empty secret would let everybody in; treat "" as unset.
+        return value if value and value.get_secret_value().strip() else None
+
+    @property
+    def journal(self) -> Path:
+        return self.data_dir / "javis.jnl"
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in ("127.0.0.1", "localhost", "::1")
+
+    def absolute(self) -> Settings:
+        """The same settings with absolute paths, as the server leaves its working directory."""
+        paths = ("data_dir", "models_dir", "exports_dir", "adapter_path")
+        update = {p: getattr(self, p).resolve() for p in paths if getattr(self, p) is not None}
+        return self.model_copy(update=update)

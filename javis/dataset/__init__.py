@@ -1,0 +1,1 @@
+"""From rated turns towards training data."""

@@ -1,0 +1,1 @@
+"""What answers: llama.cpp, transformers and a scripted engine behind one protocol."""

@@ -1,0 +1,1 @@
+"""The use cases. UI, API and CLI call only these."""

@@ -1,0 +1,365 @@
+"""llama.cpp in this process (xllamacpp): the engine for processors, laptops and GGUF files.
+
+Prompts go in as token ids made by `ChatTemplate`. Each running answer holds on to the native
+server it began with, so a new set of adapters is a new server (0.7 s for the embedded model, the
+weights are shared through mmap) while older answers finish on theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import secrets
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from javis.core.errors import ContextOverflow, EngineError, UserInputError
+from javis.core.types import BASE, Chunk, EngineInfo, Message, SamplingParams, Timings, Version
+from javis.engine.gguf_meta import GgufMeta, read_gguf_meta
+from javis.engine.output import HideControl
+from javis.engine.template import ChatTemplate
+
+HEARTBEAT_S = 0.1
+DEFAULT_CONTEXT = 8192
+BATCH_TOKENS = 256
+"""Tokens of a prompt read at once: a stop during the reading takes effect between two batches."""
+PROMPT_CACHE_MIB = 512
+"""Memory for the prompts of conversations that are not running."""
+
+AdapterFile = Callable[[Version], Path]
+"""Gives the GGUF form of a version's adapter; raises VersionError when there is none."""
+
+
+class LlamaCppEngine:
+    """One GGUF model and the adapter versions it was given."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        model: str,
+        title: str,
+        adapter_file: AdapterFile,
+        languages: tuple[str, ...] = ("en",),
+        licence: str = "",
+        context: int = 0,
+        parallel: int = 4,
+        threads: int = 0,
+    ) -> None:
+        self._path = path
+        self._meta = read_gguf_meta(path)
+        self._adapter_file = adapter_file
+        self._context = min(context or DEFAULT_CONTEXT, self._meta.context_tokens)
+        self._parallel = parallel
+        self._threads = threads or _real_cores()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._adapters: dict[str, Path] = {}
+        self._server = self._start({})
+        self._tokenizer = _LlamaTokenizer(self._meta, self._server)
+        self._template = ChatTemplate(
+            self._meta.chat_template, self._tokenizer, self._meta.bos_token, self._meta.eos_token
+        )
+        self.info = EngineInfo(
+            engine="llama.cpp",
+            model=model,
+            title=title,
+            quantization=_quantization_name(self._meta.file_type),
+            context_tokens=self._context,
+            parallel=parallel,
+            languages=languages,
+            device=_device(),
+            licence=licence,
+        )
+
+    def versions(self) -> tuple[str, ...]:
+        return (BASE, *self._server.adapters)
+
+    def use_versions(self, versions: Sequence[Version]) -> dict[str, str]:
+        from javis.core.errors import VersionError
+
+        wanted: dict[str, Path] = {}
+        refused: dict[str, str] = {}
+        for version in versions:
+            if version.path is None:
+                continue
+            try:
+                wanted[version.name] = self._adapter_file(version)
+            except VersionError as error:
+                refused[version.name] = str(error)
+        with self._lock:
+            if self._closed or wanted == self._adapters:
+                return refused
+            server = self._start(wanted)
+            # Running answers keep the old server alive by their reference to it.
+            self._server, self._adapters = server, wanted
+            self._tokenizer.server = server
+        return refused
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        return len(self._template.encode(messages))
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingParams,
+        version: str = BASE,
+        stop: threading.Event | None = None,
+    ) -> Iterator[Chunk]:
+        server = self._server
+        if version != BASE and version not in server.adapters:
+            raise UserInputError("no_version", "There is no version {name}.", name=version)
+        prompt = self._template.encode(messages)
+        room = self._context - len(prompt)
+        if room < 1:
+            raise ContextOverflow(tokens=len(prompt) + 1, limit=self._context, drop=None)
+        request = _request(prompt, sampling, min(sampling.max_tokens, room))
+        request["lora"] = [{"id": i, "scale": 1.0} for i in server.lora_ids(version)]
+        return _Answer(server, request, HideControl(self._template.used_control), stop).chunks()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._server.stopped.set()
+
+    def _start(self, adapters: Mapping[str, Path]) -> _Server:
+        return _Server(
+            self._path,
+            adapters,
+            context=self._context,
+            parallel=self._parallel,
+            threads=self._threads,
+        )
+
+
+class _Server:
+    """A native server with a fixed set of adapters."""
+
+    def __init__(
+        self, path: Path, adapters: Mapping[str, Path], *, context: int, parallel: int, threads: int
+    ) -> None:
+        import xllamacpp  # heavy: loads the native library
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.n_ctx = context * parallel
+        params.n_parallel = parallel
+        params.n_batch = params.n_ubatch = BATCH_TOKENS
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+        params.cache_ram_mib = PROMPT_CACHE_MIB
+        params.ui = params.endpoint_slots = False
+        params.verbosity = 0
+        params.lora_init_without_apply = True
+        # The native server also listens on a loopback port; without a key any web page could ask.
+        self._key = secrets.token_urlsafe(32)
+        params.api_keys = [self._key]
+        params.cors_origins = ""
+        loras = []
+        for file in adapters.values():
+            info = xllamacpp.CommonAdapterLoraInfo()
+            info.path, info.scale = str(file), 0.0
+            loras.append(info)
+        params.lora_adapters = loras
+        self.adapters = {name: index for index, name in enumerate(adapters)}
+        self.stopped = threading.Event()
+        try:
+            self._native = xllamacpp.Server(params)
+        except RuntimeError as error:
+            raise EngineError(
+                "load_failed",
+                "The model {path} could not be loaded: {error}",
+                path=path,
+                error=error,
+            ) from None
+
+    def lora_ids(self, version: str) -> list[int]:
+        return [] if version == BASE else [self.adapters[version]]
+
+    def complete(self, request: dict[str, Any], callback: Callable[[Any], bool]) -> None:
+        """Run one completion; blocks until it ends or the callback returns True."""
+        self._native.handle_completions(request, callback)
+
+    def tokenize(self, text: str) -> list[int]:
+        body = {"content": text, "add_special": False, "parse_special": False}
+        request = urllib.request.Request(
+            f"{self._native.listening_address}/tokenize",
+            data=json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
+        )
+        # The address is the native server's own: no proxy may see the text.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=60) as response:
+            ids: list[int] = json.load(response)["tokens"]
+        return ids
+
+
+class _LlamaTokenizer:
+    """llama.cpp's own tokenizer, so that prompts are cut exactly as the model expects."""
+
+    def __init__(self, meta: GgufMeta, server: _Server) -> None:
+        self.control_tokens: Mapping[str, int] = meta.control_tokens
+        self.server = server
+        self._user_defined = meta.user_defined
+        # Earlier messages of a conversation come again with every turn.
+        self._encode = lru_cache(maxsize=4096)(self._encode_piece)
+
+    def encode_text(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for piece in _break_up(text, self._user_defined):
+            ids += self._encode(piece)
+        return ids
+
+    def _encode_piece(self, text: str) -> tuple[int, ...]:
+        return tuple(self.server.tokenize(text))
+
+
+def _break_up(text: str, literals: Sequence[str]) -> list[str]:
+    """Cut `text` after the first character of each literal, so that none is found in a piece."""
+    cuts = {0, len(text)}
+    for literal in literals:
+        start = text.find(literal) if len(literal) > 1 else -1
+        while start >= 0:
+            cuts.add(start + 1)
+            start = text.find(literal, start + 1)
+    edges = sorted(cuts)
+    return [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+
+
+class _Answer:
+    """One running answer: a thread feeds what the native server says into a queue."""
+
+    def __init__(
+        self,
+        server: _Server,
+        request: dict[str, Any],
+        hide: HideControl,
+        stop: threading.Event | None,
+    ) -> None:
+        self._server = server
+        self._request = request
+        self._hide = hide
+        self._stop = stop or threading.Event()
+        self._abandoned = threading.Event()
+        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._start = time.perf_counter()
+        self._first: float | None = None
+        self._tokens = 0
+
+    def chunks(self) -> Iterator[Chunk]:
+        threading.Thread(target=self._work, name="llama.cpp answer", daemon=True).start()
+        try:
+            while True:
+                try:
+                    event = self._events.get(timeout=HEARTBEAT_S)
+                except queue.Empty:
+                    if self._stopping():
+                        yield self._last("cancelled")
+                        return
+                    yield Chunk()
+                    continue
+                if isinstance(event, EngineError):
+                    raise event
+                if event is None:
+                    yield self._last("cancelled")
+                    return
+                yield from self._from_native(event)
+                if event["choices"][0].get("finish_reason"):
+                    return
+        finally:
+            self._abandoned.set()
+
+    def _work(self) -> None:
+        try:
+            self._server.complete(self._request, self._on_event)
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs to the consumer
+            self._events.put(EngineError("engine_failed", "The model failed: {e}", e=error))
+        self._events.put(None)
+
+    def _on_event(self, event: Any) -> bool:
+        if not isinstance(event, dict) or "choices" not in event:
+            text = event.get("error", event) if isinstance(event, dict) else event
+            text = text.get("message", text) if isinstance(text, dict) else text
+            self._events.put(EngineError("engine_failed", "The model failed: {e}", e=text))
+            return True
+        self._events.put(event)
+        return self._stopping()
+
+    def _stopping(self) -> bool:
+        return self._stop.is_set() or self._abandoned.is_set() or self._server.stopped.is_set()
+
+    def _from_native(self, event: dict[str, Any]) -> Iterator[Chunk]:
+        choice = event["choices"][0]
+        finish = choice.get("finish_reason")
+        if "prompt_progress" not in event and not finish:
+            self._tokens += 1
+            if self._first is None:
+                self._first = time.perf_counter()
+        text = self._hide.feed(choice.get("text") or "")
+        if finish:
+            yield self._last("length" if finish == "length" else "stop", event, text)
+        elif text:
+            yield Chunk(text)
+
+    def _last(self, finish: Any, event: Mapping[str, Any] | None = None, text: str = "") -> Chunk:
+        if self._server.stopped.is_set():
+            raise EngineError("engine_closed", "The model was closed while it answered.")
+        now = time.perf_counter()
+        usage = (event or {}).get("usage", {})
+        details = usage.get("prompt_tokens_details", {})
+        first = self._first or now
+        timings = Timings(
+            prompt_tokens=len(self._request["prompt"]),
+            cached_tokens=int(details.get("cached_tokens", 0)),
+            completion_tokens=int(usage.get("completion_tokens", self._tokens)),
+            ttft_ms=(first - self._start) * 1000,
+            total_ms=(now - self._start) * 1000,
+        )
+        return Chunk(text + self._hide.flush(), finish, timings)
+
+
+def _request(prompt: list[int], sampling: SamplingParams, room: int) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "prompt": prompt,
+        "n_predict": room,
+        "stream": True,
+        "return_progress": True,
+        "cache_prompt": True,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "min_p": 0.0,
+        "repeat_penalty": sampling.repetition_penalty,
+        "repeat_last_n": len(prompt) + room,
+        "stop": list(sampling.stop),
+    }
+    if sampling.seed is not None:
+        request["seed"] = sampling.seed
+    return request
+
+
+def _real_cores() -> int:
+    import psutil
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 10**6
+    return min(psutil.cpu_count(logical=False) or 1, usable)
+
+
+def _device() -> str:
+    import xllamacpp  # heavy: loads the native library
+
+    names = [str(d.get("name", "")) for d in xllamacpp.get_device_info()]
+    return next((n for n in names if n and not n.upper().startswith("CPU")), "cpu")
+
+
+def _quantization_name(file_type: int) -> str:
+    from gguf import LlamaFileType  # heavy: numpy
+
+    try:
+        return LlamaFileType(file_type).name.removeprefix("MOSTLY_").removeprefix("ALL_")
+    except ValueError:
+        return "unknown"

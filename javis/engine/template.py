@@ -1,0 +1,147 @@
+"""Messages to token ids, by the base model's own chat template.
+
+Control tokens come from the template alone. The template is rendered with a placeholder for each
+content; the control tokens are looked for in what the template wrote, and everything between two
+of them (its literals and the contents together) is encoded as plain text. So the ids are those
+that the model was trained on, and `<|im_start|>` typed by a user stays eleven characters of text.
+
+Serving and training both go through here, so a model is trained on exactly what it is served.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import jinja2
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from javis.core.errors import EngineError
+from javis.core.types import Message
+
+
+class Tokenizer(Protocol):
+    """What a template needs of a tokenizer."""
+
+    @property
+    def control_tokens(self) -> Mapping[str, int]:
+        """Literal and id of every special or added token."""
+        ...
+
+    def encode_text(self, text: str) -> list[int]:
+        """Ids of plain text; never one of `control_tokens`."""
+        ...
+
+
+class ChatTemplate:
+    """A base model's chat template, bound to its tokenizer."""
+
+    def __init__(
+        self, jinja_source: str, tokenizer: Tokenizer, bos_token: str = "", eos_token: str = ""
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._special = {"bos_token": bos_token, "eos_token": eos_token}
+        try:
+            self._template = _environment().from_string(jinja_source)
+        except jinja2.TemplateError as error:
+            raise EngineError(
+                "bad_template", "The model's chat template cannot be read: {error}", error=error
+            ) from None
+        # Qwen3 and its kin think aloud unless told not to; JAVIS shows answers.
+        self._options = {"enable_thinking": False} if "enable_thinking" in jinja_source else {}
+        literals = sorted(tokenizer.control_tokens, key=len, reverse=True)
+        self._control = re.compile("|".join(map(re.escape, literals)) or r"(?!)")
+        self.used_control = frozenset(
+            t for t in literals if t in jinja_source or t in self._special.values()
+        )
+        """Control tokens that structure a chat; they never belong into an answer."""
+        self._strips = self._probe_strip()
+
+    def encode(
+        self, messages: Sequence[Message], *, add_generation_prompt: bool = True
+    ) -> list[int]:
+        """Token ids of the conversation, by default up to where the next answer begins."""
+        ids: list[int] = []
+        text = ""
+        for piece, is_content in self.spans(messages, add_generation_prompt=add_generation_prompt):
+            if is_content:
+                text += piece
+                continue
+            end = 0
+            for match in self._control.finditer(piece):
+                text += piece[end : match.start()]
+                end = match.end()
+                if text:
+                    ids += self._tokenizer.encode_text(text)
+                    text = ""
+                ids.append(self._tokenizer.control_tokens[match.group()])
+            text += piece[end:]
+        return ids + (self._tokenizer.encode_text(text) if text else [])
+
+    def spans(
+        self, messages: Sequence[Message], *, add_generation_prompt: bool = True
+    ) -> list[tuple[str, bool]]:
+        """The rendered conversation as (text, is_content) pieces."""
+        # The nonce keeps a content from imitating another's placeholder.
+        nonce = secrets.token_hex(8)
+        contents = [m.content.strip() if self._strips else m.content for m in messages]
+        marked = [
+            {"role": m.role, "content": f"\ue000{nonce}:{i}\ue001"} for i, m in enumerate(messages)
+        ]
+        try:
+            rendered = self._render(marked, add_generation_prompt)
+        except jinja2.TemplateError as error:
+            if len(messages) < 2 or messages[0].role != "system":
+                raise EngineError(
+                    "template_refused",
+                    "The model's chat template refuses this conversation: {error}",
+                    error=error,
+                ) from None
+            # Some models (Gemma) know no system message: it opens the first user message instead.
+            first = Message(messages[1].role, f"{messages[0].content}\n\n{messages[1].content}")
+            return self.spans([first, *messages[2:]], add_generation_prompt=add_generation_prompt)
+        pieces = re.split(rf"\ue000{nonce}:(\d+)\ue001", rendered)
+        return [
+            (contents[int(piece)], True) if i % 2 else (piece, False)
+            for i, piece in enumerate(pieces)
+            if piece
+        ]
+
+    def _render(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        return self._template.render(
+            messages=messages,
+            add_generation_prompt=add_generation_prompt,
+            **self._special,
+            **self._options,
+        )
+
+    def _probe_strip(self) -> bool:
+        """Whether the template trims contents, which a placeholder would hide from it."""
+        try:
+            text = self._render([{"role": "user", "content": "  probe  "}], True)
+        except jinja2.TemplateError:
+            return False
+        return "  probe  " not in text
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    def raise_exception(message: str) -> None:
+        raise jinja2.TemplateError(message)
+
+    def to_json(value: Any, indent: int | None = None) -> str:
+        import json
+
+        return json.dumps(value, ensure_ascii=False, indent=indent)
+
+    # The same options and globals as transformers gives a chat template.
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+    )
+    environment.filters["tojson"] = to_json
+    environment.globals["raise_exception"] = raise_exception
+    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    return environment

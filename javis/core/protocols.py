@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from javis.core.types import Chunk, EngineInfo, Message, SamplingParams, Version
@@ -40,12 +40,12 @@ class Engine(Protocol):
         sampling: SamplingParams,
         version: str = "base",
         stop: threading.Event | None = None,
-    ) -> Iterator[Chunk]:
+    ) -> Generator[Chunk, None, None]:
         """Answer the last message.
 
         Yields text that never holds a special token or part of a character, empty heartbeats at
         least every 0.2 s while nothing comes, and at last one chunk with `finish` and `timings`.
-        Setting `stop` or closing the iterator frees the engine within a token. `sampling.seed`
+        Setting `stop` or closing the generator frees the engine within a token. `sampling.seed`
         makes the answer repeatable on one engine.
 
         Raises UserInputError for an unknown version, ContextOverflow when the prompt leaves no

@@ -7,6 +7,7 @@ weights are shared through mmap) while older answers finish on theirs.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
@@ -14,7 +15,7 @@ import secrets
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ class LlamaCppEngine:
         sampling: SamplingParams,
         version: str = BASE,
         stop: threading.Event | None = None,
-    ) -> Iterator[Chunk]:
+    ) -> Generator[Chunk, None, None]:
         server = self._server
         if version != BASE and version not in server.adapters:
             raise UserInputError("no_version", "There is no version {name}.", name=version)
@@ -187,7 +188,7 @@ class _Server:
 
     def tokenize(self, text: str) -> list[int]:
         body = {"content": text, "add_special": False, "parse_special": False}
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310 - the server's own address
             f"{self._native.listening_address}/tokenize",
             data=json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
@@ -228,7 +229,7 @@ def _break_up(text: str, literals: Sequence[str]) -> list[str]:
             cuts.add(start + 1)
             start = text.find(literal, start + 1)
     edges = sorted(cuts)
-    return [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [text[a:b] for a, b in itertools.pairwise(edges)]
 
 
 class _Answer:
@@ -251,7 +252,7 @@ class _Answer:
         self._first: float | None = None
         self._tokens = 0
 
-    def chunks(self) -> Iterator[Chunk]:
+    def chunks(self) -> Generator[Chunk, None, None]:
         threading.Thread(target=self._work, name="llama.cpp answer", daemon=True).start()
         try:
             while True:

@@ -1,0 +1,194 @@
+"""Answers to a list of messages that a program sends, kept only when it asks for that."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from javis.core.errors import ContextOverflow, EngineError, UserInputError
+from javis.core.protocols import Engine
+from javis.core.types import (
+    MAX_MESSAGE_CHARS,
+    MAX_SEED,
+    Chunk,
+    Conversation,
+    Message,
+    SamplingParams,
+    Turn,
+    Version,
+    check_text,
+)
+from javis.service.admission import Admission
+from javis.service.chat import title_of
+from javis.service.versions import VersionService
+from javis.store import Store
+from javis.store.conversations import new_conversation_id, new_turn_id
+from javis.store.journal import now_iso
+
+MAX_MESSAGES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """An accepted request: its id, and its answer as it comes."""
+
+    id: str
+    version: Version
+    chunks: Generator[Chunk, None, None]
+    """Ends with a chunk that has `finish` and `timings`. Closing it stops the model."""
+
+
+class CompletionService:
+    """The stateless way to the engine, for `/v1/chat/completions`."""
+
+    def __init__(
+        self, engine: Engine, store: Store, versions: VersionService, admission: Admission
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._versions = versions
+        self._admission = admission
+
+    def complete(
+        self,
+        owner: str,
+        messages: Sequence[Message],
+        sampling: SamplingParams,
+        version: str | None = None,
+        *,
+        keep: bool = False,
+    ) -> Completion:
+        """Answer `messages`; with `keep` the answer becomes a turn whose id is the completion's.
+
+        Everything that can be refused is refused here, but Busy, which the first chunk raises.
+        """
+        _check(messages)
+        chosen = self._versions.serving(version)
+        tokens = self._engine.count_tokens(messages)
+        limit = self._engine.info.context_tokens
+        if tokens >= limit:
+            raise ContextOverflow(tokens=tokens + 1, limit=limit, drop=None)
+        if sampling.seed is None:
+            sampling = replace(sampling, seed=secrets.randbelow(MAX_SEED))
+        completion_id = new_turn_id() if keep else f"chatcmpl-{secrets.token_hex(12)}"
+        chunks = self._stream(messages, sampling, chosen)
+        if keep:
+            turn = self._turn(completion_id, messages, sampling, chosen)
+            chunks = self._kept(owner, turn, messages, chunks)
+        return Completion(completion_id, chosen, chunks)
+
+    def _stream(
+        self, messages: Sequence[Message], sampling: SamplingParams, version: Version
+    ) -> Generator[Chunk, None, None]:
+        with self._admission.ticket() as ticket:
+            while not ticket.ready.wait(0.1):
+                yield Chunk()
+            stop = threading.Event()
+            with closing(self._engine.stream(messages, sampling, version.name, stop)) as chunks:
+                yield from chunks
+
+    def _turn(
+        self, turn_id: str, messages: Sequence[Message], sampling: SamplingParams, version: Version
+    ) -> Turn:
+        info = self._engine.info
+        system = "\n\n".join(m.content for m in messages if m.role == "system")
+        return Turn(
+            id=turn_id,
+            conversation_id="",
+            parent_id=None,
+            created_at=now_iso(),
+            user=messages[-1].content,
+            finish="cancelled",
+            model=info.model,
+            engine=info.engine,
+            quantization=info.quantization,
+            version=version.name,
+            version_sha256=version.sha256,
+            system_prompt=system,
+            sampling=sampling,
+            origin="api",
+        )
+
+    def _kept(
+        self,
+        owner: str,
+        turn: Turn,
+        messages: Sequence[Message],
+        chunks: Generator[Chunk, None, None],
+    ) -> Generator[Chunk, None, None]:
+        conversation, turns = _as_conversation(owner, turn, messages)
+        turn = turns[-1]
+        # Refuse for lack of a place before anything is stored.
+        first = next(chunks)
+        pending = [*turns[:-1], replace(turn, finish=None)]
+        self._store.conversations.import_many([(conversation, pending, [])])
+        try:
+            with closing(chunks):
+                for chunk in _chain(first, chunks):
+                    turn = replace(turn, reply=turn.reply + chunk.text)
+                    if chunk.finish:
+                        timings = chunk.timings or turn.timings
+                        turn = replace(turn, finish=chunk.finish, timings=timings)
+                        # Stored before the client learns that it is complete.
+                        self._store.conversations.put_turn(turn)
+                    yield chunk
+        except EngineError as error:
+            turn = replace(turn, finish="error", error=str(error))
+            raise
+        finally:
+            self._store.conversations.put_turn(turn)
+
+
+def _chain(first: Chunk, rest: Iterator[Chunk]) -> Iterator[Chunk]:
+    yield first
+    yield from rest
+
+
+def _check(messages: Sequence[Message]) -> None:
+    if not messages:
+        raise UserInputError("no_messages", "messages is empty.")
+    if len(messages) > MAX_MESSAGES:
+        raise UserInputError(
+            "too_many_messages", "At most {limit} messages are possible.", limit=MAX_MESSAGES
+        )
+    for number, message in enumerate(messages):
+        check_text(message.content, f"messages[{number}].content", MAX_MESSAGE_CHARS)
+    if messages[-1].role != "user":
+        raise UserInputError("last_not_user", "The last message must be the user's.")
+
+
+def _as_conversation(
+    owner: str, turn: Turn, messages: Sequence[Message]
+) -> tuple[Conversation, list[Turn]]:
+    """The messages as turns: each user message with the assistant messages that follow it."""
+    conversation_id = new_conversation_id()
+    turns: list[Turn] = []
+    for message in messages[:-1]:
+        if message.role == "user":
+            turns.append(
+                replace(
+                    turn,
+                    id=new_turn_id(),
+                    conversation_id=conversation_id,
+                    parent_id=turns[-1].id if turns else None,
+                    user=message.content,
+                    finish="imported",
+                )
+            )
+        elif message.role == "assistant" and turns:
+            reply = "\n\n".join(filter(None, (turns[-1].reply, message.content)))
+            turns[-1] = replace(turns[-1], reply=reply)
+    parent = turns[-1].id if turns else None
+    turns.append(replace(turn, conversation_id=conversation_id, parent_id=parent))
+    conversation = Conversation(
+        id=conversation_id,
+        owner=owner,
+        title=title_of(turns[0].user),
+        created_at=turn.created_at,
+        updated_at=turn.created_at,
+        head=turn.id,
+    )
+    return conversation, turns

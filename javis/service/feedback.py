@@ -1,0 +1,63 @@
+"""Thumbs, reasons and corrections, and how far they are from a first training."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from javis.core.types import Feedback, Rating
+from javis.dataset.readiness import Readiness, measure
+from javis.service.preferences import Preferences
+from javis.store import Store
+from javis.store.journal import now_iso
+
+
+class FeedbackService:
+    """Keeps every judgement; the newest one of a turn counts."""
+
+    def __init__(self, store: Store, preferences: Preferences) -> None:
+        self._store = store
+        self._preferences = preferences
+        self._lock = threading.Lock()
+        self._measured: tuple[object, Readiness] | None = None
+
+    def rate(
+        self,
+        owner: str,
+        turn_id: str,
+        rating: Rating | None,
+        reasons: Sequence[str] = (),
+        comment: str = "",
+        correction: str | None = None,
+    ) -> Feedback:
+        """Replace the judgement of a turn; the earlier ones stay in its history.
+
+        Raises NotFound for a turn of somebody else, UserInputError for anything malformed.
+        """
+        turn = self._store.conversations.get_turn(turn_id, owner)
+        if correction is not None and correction.strip() in ("", turn.reply.strip()):
+            correction = None
+        feedback = Feedback(turn_id, now_iso(), rating, tuple(reasons), comment, correction)
+        self._store.feedback.add(feedback)
+        return feedback
+
+    def current(self, owner: str, turn_id: str) -> Feedback | None:
+        """The judgement that counts, None when there is none or it was taken back."""
+        self._store.conversations.get_turn(turn_id, owner)
+        return self._store.feedback.current(turn_id)
+
+    def history(self, owner: str, turn_id: str) -> list[Feedback]:
+        """All judgements of a turn, oldest first."""
+        self._store.conversations.get_turn(turn_id, owner)
+        return self._store.feedback.history(turn_id)
+
+    def readiness(self) -> Readiness:
+        """How many rated turns are usable for training, against the goal."""
+        goal = self._preferences.readiness_goal()
+        state = (self._store.feedback.revision, self._store.conversations.revision, goal)
+        with self._lock:
+            if self._measured is None or self._measured[0] != state:
+                rated = self._store.feedback.all_current()
+                turns = self._store.conversations.turns_by_id(rated)
+                self._measured = state, measure(turns, rated, goal)
+            return self._measured[1]

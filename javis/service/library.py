@@ -1,0 +1,159 @@
+"""The list of conversations: find, rename, delete with undo, take out and bring in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any
+
+from javis.core.errors import UserInputError
+from javis.core.types import (
+    MAX_TITLE_CHARS,
+    Conversation,
+    Feedback,
+    Turn,
+    check_text,
+)
+from javis.service.chat import title_of
+from javis.service.transfer import read_conversation
+from javis.service.tree import ConversationView, branch_to, view_of
+from javis.store import Store
+
+MAX_IMPORT_TURNS = 100_000
+MAX_PROBLEMS = 50
+"""More bad rows of one import are counted, not listed."""
+
+
+class ImportRefused(UserInputError):
+    """Nothing was imported; `problems` has a line for each bad row."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(
+            "import_refused",
+            "Nothing was imported; {count} rows cannot be read:\n{lines}",
+            count=len(problems),
+            lines="\n".join(problems[:MAX_PROBLEMS]),
+        )
+        self.problems = problems
+
+
+class Library:
+    """A user's conversations as a whole."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def page(
+        self, owner: str, query: str = "", offset: int = 0, limit: int = 50
+    ) -> tuple[list[Conversation], int]:
+        """Conversations newest first, and how many there are; `query` looks into their texts."""
+        return self._store.conversations.page(owner, query, offset, limit)
+
+    def get(self, owner: str, conversation_id: str) -> Conversation:
+        return self._store.conversations.get(conversation_id, owner)
+
+    def rename(self, owner: str, conversation_id: str, title: str) -> Conversation:
+        title = " ".join(check_text(title, "The title", MAX_TITLE_CHARS).split())
+        self.get(owner, conversation_id)
+        return self._store.conversations.rename(conversation_id, title)
+
+    def delete(self, owner: str, conversation_id: str) -> None:
+        """Hide a conversation; `restore` brings it back until it is purged."""
+        self.get(owner, conversation_id)
+        self._store.conversations.delete(conversation_id)
+
+    def restore(self, owner: str, conversation_id: str) -> Conversation:
+        """Undo a delete."""
+        return self._store.conversations.restore(conversation_id, owner)
+
+    def bring_in(self, owner: str, data: object) -> list[Conversation]:
+        """Import `{"conversations": […]}`: all of it or, with ImportRefused, nothing."""
+        rows = data.get("conversations") if isinstance(data, dict) else None
+        if not isinstance(rows, list) or not rows:
+            raise UserInputError(
+                "import_shape",
+                'The file must hold {"conversations": [...]} with at least one.'.replace(
+                    "{", "{{"
+                ).replace("}", "}}"),
+            )
+        problems: list[str] = []
+        read: list[tuple[Conversation, list[Turn], list[Feedback]]] = []
+        for number, row in enumerate(rows, 1):
+            item = read_conversation(row, owner, f"conversation {number}", problems)
+            if item is not None:
+                read.append(item)
+        if sum(len(turns) for _, turns, _ in read) > MAX_IMPORT_TURNS:
+            raise UserInputError(
+                "import_too_large",
+                "At most {limit} turns can be imported at once.",
+                limit=f"{MAX_IMPORT_TURNS:,}",
+            )
+        if problems:
+            raise ImportRefused(problems)
+        named = [(self._named(c, turns), turns, votes) for c, turns, votes in read]
+        self._store.conversations.import_many(named)
+        return [conversation for conversation, _, _ in named]
+
+    def take_out(self, owner: str, conversation_id: str | None = None) -> Iterator[dict[str, Any]]:
+        """One dict for each conversation, in the format that `bring_in` reads."""
+        if conversation_id is not None:
+            wanted = [self.get(owner, conversation_id)]
+        else:
+            wanted = self._all(owner)
+        for conversation in wanted:
+            turns = self._store.conversations.turns(conversation.id)
+            votes = self._store.feedback.current_many([t.id for t in turns])
+            yield {
+                "title": conversation.title,
+                "created_at": conversation.created_at,
+                "head": conversation.head,
+                "turns": [_row(t, votes.get(t.id)) for t in turns],
+            }
+
+    def markdown(self, owner: str, conversation_id: str) -> str:
+        """The shown branch as a Markdown document."""
+        conversation = self.get(owner, conversation_id)
+        turns = self._store.conversations.turns(conversation_id)
+        lines = [f"# {conversation.title}", ""]
+        for turn in branch_to(turns, conversation.head):
+            lines += [f"**You** · {turn.created_at}", "", turn.user, ""]
+            lines += [f"**{turn.model} {turn.version}**", "", turn.reply, ""]
+        return "\n".join(lines)
+
+    def view(self, owner: str, conversation_id: str) -> ConversationView:
+        conversation = self.get(owner, conversation_id)
+        turns = self._store.conversations.turns(conversation_id)
+        votes = self._store.feedback.current_many([t.id for t in turns])
+        return view_of(conversation, turns, votes, answering=False)
+
+    def _all(self, owner: str) -> Iterator[Conversation]:
+        offset = 0
+        while True:
+            page, total = self.page(owner, "", offset, 200)
+            yield from page
+            offset += len(page)
+            if not page or offset >= total:
+                return
+
+    @staticmethod
+    def _named(conversation: Conversation, turns: list[Turn]) -> Conversation:
+        if conversation.title:
+            return conversation
+        return replace(conversation, title=title_of(turns[0].user) if turns else "")
+
+
+def _row(turn: Turn, vote: Feedback | None) -> dict[str, Any]:
+    row = asdict(turn)
+    row["assistant"] = row.pop("reply")
+    for key in ("conversation_id", "timings"):
+        row.pop(key)
+    row["sampling"] = {k: v for k, v in row["sampling"].items() if v not in (None, ())}
+    row["sources"] = list(turn.sources)
+    if vote:
+        row |= {
+            "rating": vote.rating,
+            "reasons": list(vote.reasons),
+            "comment": vote.comment,
+            "correction": vote.correction,
+        }
+    return row

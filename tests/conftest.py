@@ -1,0 +1,30 @@
+"""What several tests share, and the rule that CI skips nothing it must run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EMBEDDED = ROOT / "models/base/SmolLM2-135M-Instruct/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.fixture(scope="session")
+def embedded_gguf() -> Path:
+    """The embedded model; `python launch.py test` and `javis fetch` put it there."""
+    assert EMBEDDED.is_file(), "run `javis fetch` (or `python launch.py test`) first"
+    return EMBEDDED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skipped test is a failure, but for those that need a graphics card."""
+    if not os.environ.get("CI"):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = [r for r in reporter.stats.get("skipped", []) if "gpu" not in r.keywords]
+    if skipped and session.exitstatus == 0:
+        reporter.write_line(f"CI must run every test; skipped: {[r.nodeid for r in skipped]}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,202 @@
+"""The command line. Each command imports what it needs when it runs, so `--help` is quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from javis.core.errors import JavisError
+from javis.core.settings import Settings
+
+app = typer.Typer(
+    help="JAVIS: a personal chat assistant that gets better from its user's thumbs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bench_app = typer.Typer(help="Measure JAVIS against named references.", no_args_is_help=True)
+store_app = typer.Typer(help="Look after the journal that keeps everything.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
+app.add_typer(store_app, name="store")
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the journal.")]
+ModelsDir = Annotated[Path | None, typer.Option(help="Folder of base models and versions.")]
+ExportsDir = Annotated[Path | None, typer.Option(help="Folder that exports go to.")]
+Engine = Annotated[str | None, typer.Option(help="auto, llamacpp or transformers.")]
+Model = Annotated[str | None, typer.Option(help="Name, hub id, folder or GGUF file.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the rows to this file.")]
+
+
+def main() -> None:
+    """Run a command; an error a user can meet ends it with one plain sentence."""
+    try:
+        app()
+    except JavisError as error:
+        typer.echo(f"javis: {error}", err=True)
+        sys.exit(1)
+
+
+def settings_from(**flags: Any) -> Settings:
+    """Flags over environment over `.env`; a bad value is named in plain words."""
+    from pydantic import ValidationError
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given).absolute()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = ".".join(map(str, problem["loc"]))
+            typer.echo(f"javis: the setting {name} is not possible: {problem['msg']}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
+    window: Annotated[bool, typer.Option("--window", help="Open a window of its own.")] = False,
+    data_dir: DataDir = None,
+    models_dir: ModelsDir = None,
+    exports_dir: ExportsDir = None,
+    engine: Engine = None,
+    model: Model = None,
+) -> None:
+    """Start the chat and open it in the browser."""
+    from javis.app import serve as run
+
+    settings = settings_from(
+        host=host,
+        port=port,
+        browser=False if no_browser or window else None,
+        data_dir=data_dir,
+        models_dir=models_dir,
+        exports_dir=exports_dir,
+        engine=engine,
+        model=model,
+    )
+    run(settings, window=window)
+
+
+@app.command()
+def fetch(models_dir: ModelsDir = None) -> None:
+    """Get the embedded model, so that later starts need no network."""
+    from javis.engine.catalog import fetch_embedded
+
+    path = fetch_embedded(settings_from(models_dir=models_dir).models_dir, typer.echo)
+    typer.echo(f"The embedded model is in {path}")
+
+
+@app.command()
+def doctor(models_dir: ModelsDir = None, engine: Engine = None, model: Model = None) -> None:
+    """Say what hardware was found, and which engine and model were picked, and why."""
+    from javis.app import diagnose
+
+    for line in diagnose(settings_from(models_dir=models_dir, engine=engine, model=model)):
+        typer.echo(line)
+
+
+@app.command()
+def models() -> None:
+    """List the base models JAVIS knows."""
+    from javis.engine.catalog import table
+
+    typer.echo(table())
+
+
+@app.command()
+def versions(models_dir: ModelsDir = None) -> None:
+    """List the adapter versions on disk."""
+    from javis.versions.registry import Registry
+
+    registry = Registry(settings_from(models_dir=models_dir).models_dir)
+    current = registry.current()
+    typer.echo(f"{'*' if current == 'base' else ' '} base")
+    for version in registry.versions():
+        mark = "*" if version.name == current else " "
+        state = f"damaged: {version.damaged}" if version.damaged else version.notes
+        typer.echo(f"{mark} {version.name}  {version.base_model}  {version.method}  {state}")
+
+
+@store_app.command("verify")
+def store_verify(data_dir: DataDir = None) -> None:
+    """Read the whole journal and say whether every record is whole."""
+    from javis.store import maintenance
+
+    typer.echo(_lines(maintenance.verify(settings_from(data_dir=data_dir).journal)))
+
+
+@store_app.command("backup")
+def store_backup(target: Path, data_dir: DataDir = None) -> None:
+    """Write a consistent copy of the journal, also while the chat runs."""
+    from javis.store import maintenance, open_store
+
+    store = open_store(settings_from(data_dir=data_dir).journal)
+    maintenance.backup(store.db, target)
+    store.close()
+    typer.echo(f"Saved to {target}")
+
+
+@store_app.command("repair")
+def store_repair(target: Path, data_dir: DataDir = None) -> None:
+    """Write a new journal with every record that is provably whole; the old one is kept."""
+    from javis.store import maintenance
+
+    typer.echo(_lines(maintenance.repair(settings_from(data_dir=data_dir).journal, target)))
+
+
+@store_app.command("export")
+def store_export(target: Path, data_dir: DataDir = None) -> None:
+    """Write everything as one JSON file that plain TinyDB opens."""
+    from javis.store import maintenance, open_store
+
+    store = open_store(settings_from(data_dir=data_dir).journal)
+    maintenance.export_tinydb(store.db, target)
+    store.close()
+    typer.echo(f"Written to {target}")
+
+
+@bench_app.command("chat")
+def bench_chat(json_file: JsonFile = None, models_dir: ModelsDir = None) -> None:
+    """Speed of answers: through /v1 and the page, against raw llama.cpp and transformers."""
+    from javis.bench import chat
+
+    _report(chat.run(settings_from(models_dir=models_dir)), json_file)
+
+
+@bench_app.command("store")
+def bench_store(json_file: JsonFile = None) -> None:
+    """Speed of the journal at 1,000 and 100,000 rows, against plain TinyDB."""
+    from javis.bench import store
+
+    _report(store.run(), json_file)
+
+
+@bench_app.command("quantization")
+def bench_quantization(json_file: JsonFile = None, models_dir: ModelsDir = None) -> None:
+    """Perplexity and speed of the embedded model in several precisions."""
+    from javis.bench import quantization
+
+    _report(quantization.run(settings_from(models_dir=models_dir).models_dir), json_file)
+
+
+def _report(rows: list[dict[str, Any]], json_file: Path | None) -> None:
+    from javis.bench.report import table
+
+    typer.echo(table(rows))
+    if json_file:
+        json_file.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _lines(report: Any) -> str:
+    if isinstance(report, dict):
+        return "\n".join(f"{key}: {value}" for key, value in report.items())
+    return str(report)
+
+
+if __name__ == "__main__":
+    main()

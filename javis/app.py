@@ -1,0 +1,244 @@
+"""The composition root: the only place that picks implementations and joins the parts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from javis.core.errors import EngineError, UserInputError
+from javis.core.protocols import Engine
+from javis.core.settings import Settings
+from javis.core.types import Version
+from javis.engine import catalog, hardware
+from javis.service.admin import AdminService
+from javis.service.admission import Admission
+from javis.service.chat import ChatService
+from javis.service.completions import CompletionService
+from javis.service.feedback import FeedbackService
+from javis.service.library import Library
+from javis.service.preferences import Preferences
+from javis.service.services import Services
+from javis.service.versions import VersionService
+from javis.store import Store, maintenance, open_store
+from javis.versions.registry import Registry
+
+Say = Callable[[str], None]
+
+PURGE_AFTER_S = 7 * 24 * 3600
+"""How long a deleted conversation can be brought back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A running program, without its web server."""
+
+    services: Services
+    store: Store
+    engine: Engine
+
+    def close(self) -> None:
+        self.engine.close()
+        self.store.close()
+
+
+def build(settings: Settings, say: Say) -> Application:
+    """Open the store, load the model and join the services."""
+    store = open_data(settings, say)
+    choice = catalog.resolve(settings, hardware.detect())
+    engine = load_engine(settings, choice, say)
+    registry = Registry(settings.models_dir)
+    pinned = registry.from_path(settings.adapter_path) if settings.adapter_path else None
+    return assemble(settings, store, engine, registry, pinned, choice.why)
+
+
+def assemble(
+    settings: Settings,
+    store: Store,
+    engine: Engine,
+    registry: Registry,
+    pinned: Version | None = None,
+    why: list[str] | None = None,
+) -> Application:
+    """The services over a store and an engine, whatever they are."""
+    preferences = Preferences(store)
+    versions = VersionService(engine, registry, pinned)
+    admission = Admission(engine.info.parallel, settings.queue)
+    services = Services(
+        settings=settings,
+        chat=ChatService(engine, store, versions, preferences, admission),
+        library=Library(store),
+        feedback=FeedbackService(store, preferences),
+        completions=CompletionService(engine, store, versions, admission),
+        preferences=preferences,
+        versions=versions,
+        admin=AdminService(engine, store, versions, why or []),
+    )
+    return Application(services, store, engine)
+
+
+def open_data(settings: Settings, say: Say) -> Store:
+    """The journal, with what a crash left behind put in order and an old file taken in."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = open_store(settings.journal)
+    old = settings.data_dir / "feedback.json"
+    if old.exists():
+        say(f"Taking in {old} …")
+        say(str(maintenance.import_tinydb(store.db, old)))
+    if interrupted := store.conversations.mark_interrupted():
+        say(f"{interrupted} answers were cut off when JAVIS last ended; their texts are kept.")
+    store.conversations.purge(PURGE_AFTER_S)
+    return store
+
+
+def load_engine(settings: Settings, choice: catalog.Choice, say: Say) -> Engine:
+    """The chosen engine with its model in memory."""
+    start = time.perf_counter()
+    say(f"Loading {choice.model.title} …")
+    engine = _engine(settings, choice, say)
+    say(f"{choice.model.title} is ready ({time.perf_counter() - start:.1f} s).")
+    return engine
+
+
+def _engine(settings: Settings, choice: catalog.Choice, say: Say) -> Engine:
+    if choice.engine == "transformers":
+        from javis.engine.transformers import TransformersEngine  # heavy: torch
+
+        return TransformersEngine.from_choice(choice, settings, say)
+    from javis.engine.llamacpp import LlamaCppEngine  # heavy: the native library
+    from javis.versions.gguf import ensure_gguf
+
+    path = catalog.obtain(choice, settings, say)
+    cache = settings.data_dir / "cache" / "adapters"
+    return LlamaCppEngine(
+        path,
+        model=choice.model.id,
+        title=choice.model.title,
+        adapter_file=lambda version: ensure_gguf(version, path, cache),
+        languages=choice.model.languages,
+        licence=choice.model.licence,
+        context=settings.context,
+        parallel=settings.parallel or 4,
+        threads=settings.threads,
+    )
+
+
+def diagnose(settings: Settings) -> list[str]:
+    """What `javis doctor` prints."""
+    found = hardware.detect()
+    lines = [f"Hardware: {found}"]
+    try:
+        choice = catalog.resolve(settings, found)
+    except EngineError as error:
+        return [*lines, f"Problem: {error}"]
+    return [*lines, f"Model: {choice.model.title}", f"Engine: {choice.engine}", *choice.why]
+
+
+def make_asgi(application: Application) -> Any:
+    """The routes, the guards in front of everything, and the page."""
+    import gradio as gr  # heavy
+
+    from javis.api.app import build_api
+    from javis.api.auth import Auth
+    from javis.api.guards import install_guards
+    from javis.ui.app import build_page, mount_options
+
+    settings = application.services.settings
+    auth = Auth.from_settings(settings, settings.data_dir / "session.key")
+    api = build_api(application.services, auth)
+    install_guards(api, settings, auth)
+    page = build_page(application.services, auth.user_of)
+    return gr.mount_gradio_app(api, page, path="/", **mount_options(application.services))
+
+
+def serve(settings: Settings, *, window: bool = False, say: Say = print) -> None:
+    """Run until stopped. The port is taken first, so that a long load is not for nothing."""
+    from javis.api.auth import refuse_to_bind
+
+    refuse_to_bind(settings)
+    listener = take_port(settings)
+    quiet_libraries(settings)
+    application = build(settings, say)
+    try:
+        _run(application, listener, window=window, say=say)
+    finally:
+        application.close()
+        listener.close()
+
+
+def _run(application: Application, listener: socket.socket, *, window: bool, say: Say) -> None:
+    import uvicorn
+
+    settings = application.services.settings
+    asgi = make_asgi(application)
+    config = uvicorn.Config(
+        asgi,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=3,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = uvicorn.Server(config)
+    host = settings.host if ":" not in settings.host else f"[{settings.host}]"
+    address = f"http://{host}:{listener.getsockname()[1]}"
+
+    def announce() -> None:
+        while not server.started and not server.should_exit:
+            time.sleep(0.05)
+        if server.started:
+            say(f"JAVIS is at {address} (Ctrl+C ends it)")
+            if window:
+                from javis.window import open_window
+
+                open_window(address, settings.data_dir / "window", say)
+            elif settings.browser:
+                webbrowser.open(address)
+
+    threading.Thread(target=announce, name="announce", daemon=True).start()
+    server.run(sockets=[listener])
+
+
+def take_port(settings: Settings) -> socket.socket:
+    """Bind the address, or say in plain words why that is not possible."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    if os.name == "posix":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise UserInputError(
+            "port_taken",
+            "{host}:{port} cannot be used ({error}). JAVIS may be running already; "
+            "otherwise choose another port with --port.",
+            host=settings.host,
+            port=settings.port,
+            error=error.strerror or error,
+        ) from None
+    return listener
+
+
+def quiet_libraries(settings: Settings) -> None:
+    """No telemetry, no network where none is wanted, no spinning threads, no files by accident."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["DO_NOT_TRACK"] = "1"
+    uploads = settings.data_dir / "uploads"
+    uploads.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+    # Gradio may serve files of the working directory that a callback returns: there are none.
+    empty = settings.data_dir / "empty"
+    empty.mkdir(parents=True, exist_ok=True)
+    os.chdir(empty)
+    logging.getLogger("httpx").setLevel(logging.WARNING)

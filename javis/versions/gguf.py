@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from javis.core.errors import EngineError, VersionError
 from javis.core.types import Version
+from javis.engine.adapter import Adapter, Tensor, check_adapter
 from javis.engine.files import atomic_file, sha256_stamped
 from javis.engine.gguf_header import GgufHeader, read_header
-from javis.versions.adapter import Adapter, Tensor, check_adapter
 
 if TYPE_CHECKING:
     import numpy as np

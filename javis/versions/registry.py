@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 from javis.core.errors import VersionError
 from javis.core.types import BASE, Version
-from javis.engine.files import atomic_file, identity, sha256_file
-from javis.versions.adapter import (
+from javis.engine.adapter import (
     CONFIG,
     WEIGHTS,
     Adapter,
@@ -20,6 +19,7 @@ from javis.versions.adapter import (
     check_finite,
     read_json,
 )
+from javis.engine.files import atomic_file, identity, sha256_file
 
 _NAME = re.compile(r"v(\d{1,6})\.(\d{1,6})")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

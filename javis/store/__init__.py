@@ -1,1 +1,21 @@
-"""What is kept: TinyDB on a crash-safe journal, and one class per kind of thing in it."""
+"""What is kept: conversations, turns, feedback and preferences, on a crash-safe journal."""
+
+from javis.store.conversations import ConversationStore
+from javis.store.feedback import FeedbackStore
+from javis.store.journal import JOURNAL_NAME, JournalDB
+from javis.store.opening import Store, open_store
+from javis.store.preferences import PreferenceStore
+from javis.store.records import new_conversation_id, new_turn_id, now_iso
+
+__all__ = [
+    "JOURNAL_NAME",
+    "ConversationStore",
+    "FeedbackStore",
+    "JournalDB",
+    "PreferenceStore",
+    "Store",
+    "new_conversation_id",
+    "new_turn_id",
+    "now_iso",
+    "open_store",
+]

@@ -1,0 +1,338 @@
+"""The storage under `JournalDB`: the journal file, the rows in memory and the lock, together."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tinydb.storages import Storage
+
+from javis.core.errors import StoreCorrupt, StoreError
+from javis.store.codec import Op, Row, copy_row, decode_payload, encode_payload
+from javis.store.file import JournalFile, SyncFailed
+from javis.store.fs import OsFS
+from javis.store.locking import JournalLock
+from javis.store.rows import Tables
+
+COMPACT_AT_BYTES = 8 << 20
+"""A smaller journal is not worth compacting."""
+LOCK_TIMEOUT_S = 10.0
+
+
+class Usage(NamedTuple):
+    """What the journal holds, in bytes."""
+
+    total: int
+    live: int
+    private: bool
+    """False when other users of the computer can read the file."""
+
+    @property
+    def dead_ratio(self) -> float:
+        return max(0.0, 1 - self.live / self.total) if self.total else 0.0
+
+
+class JournalStorage(Storage):  # type: ignore[misc]
+    """TinyDB storage on an append-only file. All methods may be called from any thread.
+
+    Raises StoreError when something could not be saved (nothing changed then) and StoreCorrupt
+    when the file is damaged. After a failed sync it is poisoned: it goes on reading what is in
+    memory and refuses to write until `reopen`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        fs: OsFS | None = None,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
+        compact_at_bytes: int = COMPACT_AT_BYTES,
+    ) -> None:
+        fs = fs or OsFS()
+        # A rename over a symbolic link would leave the real file behind.
+        self.path = Path(path).resolve()
+        self._file = JournalFile(self.path, fs)
+        lock_path = self.path.with_name(self.path.name + ".lock")
+        self._lock = JournalLock(lock_path, fs, lock_timeout_s)
+        self._memory = threading.Lock()
+        self._fields: dict[str, list[str]] = {}
+        self._tables = Tables(self._fields)
+        self._failure: StoreError | None = None
+        self._closed = False
+        self._compact_at_bytes = compact_at_bytes
+        self._compact_next = compact_at_bytes
+        try:
+            with self._os_errors():
+                fs.make_dirs(self.path.parent)
+                with self._lock.held():
+                    self._file.create()
+                    self._load(mend=True)
+        except BaseException:
+            self.close()
+            raise
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Take in what other processes wrote. Costs one stat when there is nothing new."""
+        self._check_open()
+        if self._lock.mine:
+            return
+        if isinstance(self._failure, StoreCorrupt):
+            raise self._failure.with_traceback(None)
+        if self._failure is not None or self._is_current():
+            return
+        with self._lock.held(shared=True):
+            self._catch_up(mend=False)
+
+    def snapshot(self, name: str) -> dict[int, Row]:
+        """The rows of a table as of now, by id. The rows are live: never change one."""
+        return self.snapshots(name)[0]
+
+    def snapshots(self, *names: str) -> list[dict[int, Row]]:
+        """Snapshots of several tables as of one moment."""
+        self.refresh()
+        with self._memory:
+            tables = [self._tables.tables.get(name) for name in names]
+            return [dict(table.rows) if table else {} for table in tables]
+
+    def row(self, name: str, doc_id: int) -> Row | None:
+        """One live row."""
+        self.refresh()
+        with self._memory:
+            table = self._tables.tables.get(name)
+            return table.rows.get(doc_id) if table else None
+
+    def rows_by(self, name: str, field: str, value: Any) -> list[tuple[int, Row]]:
+        """The live rows with this value of an indexed field, lowest id first."""
+        self.refresh()
+        with self._memory:
+            table = self._tables.tables.get(name)
+            if table is None:
+                return []
+            return [(doc_id, table.rows[doc_id]) for doc_id in table.ids_by(field, value)]
+
+    def count(self, name: str) -> int:
+        """How many rows the table has."""
+        self.refresh()
+        with self._memory:
+            table = self._tables.tables.get(name)
+            return len(table.rows) if table else 0
+
+    def names(self) -> list[str]:
+        """Names of the tables."""
+        self.refresh()
+        with self._memory:
+            return list(self._tables.tables)
+
+    def next_id(self, name: str) -> int:
+        """The id the next row gets; never one that was used before."""
+        return self._tables.next_id(name)
+
+    def revision(self, name: str) -> int:
+        """A number that differs after every change of the table, for caches."""
+        self.refresh()
+        with self._memory:
+            return self._tables.revision(name)
+
+    @property
+    def schema(self) -> int:
+        """The number of migrations the data has been through."""
+        return self._tables.schema
+
+    def usage(self) -> Usage:
+        self.refresh()
+        state = self._file.stat()
+        return Usage(self._file.position.offset, self._tables.live_bytes, state.private)
+
+    def add_index(self, name: str, field: str) -> None:
+        """Keep an index of the field, from now on and after every reload."""
+        self.refresh()
+        with self._memory:
+            fields = self._fields.setdefault(name, [])
+            if field not in fields:
+                fields.append(field)
+            table = self._tables.tables.get(name)
+            if table is not None:
+                table.add_index(field)
+
+    def read(self) -> dict[str, dict[str, Row]] | None:
+        """The whole database as stock TinyDB wants it, copied."""
+        self.refresh()
+        with self._memory:
+            tables = {name: dict(table.rows) for name, table in self._tables.tables.items()}
+        if not tables:
+            return None
+        return {
+            name: {str(doc_id): copy_row(row) for doc_id, row in rows.items()}
+            for name, rows in tables.items()
+        }
+
+    def backup(self, path: Path) -> None:
+        """Copy the journal as of now to a new file; FileExistsError when there is one."""
+        self._check_open()
+        with self._lock.held(shared=True):
+            if not self._lock.nested:
+                self._catch_up(mend=False)
+            self._file.copy_to(path)
+
+    # -- writing ---------------------------------------------------------------------------
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Nobody else writes meanwhile, so that what was read still holds when it is written.
+
+        Each call inside is still its own commit; for all or nothing use `JournalDB.change`.
+        """
+        self._check_writable()
+        with self._lock.held():
+            self._check_writable()
+            if not self._lock.nested:
+                self._catch_up(mend=True)
+            yield
+
+    def commit(self, ops: list[Op]) -> None:
+        """Save the ops as one record, all or nothing; returns once they are on the disk."""
+        if not ops:
+            return
+        payload = encode_payload(ops)
+        # What is in memory is what a restart would read, not what the caller may still change.
+        ops = decode_payload(payload)
+        with self.exclusive():
+            with self._in_step():
+                length = self._file.append(payload)
+                with self._memory:
+                    self._tables.apply(ops, length)
+            self._compact_if_worth_it()
+
+    def write(self, data: dict[str, dict[str, Row]]) -> None:
+        """Make `data` the whole database, as stock TinyDB asks for; saves the differences."""
+        with self.exclusive():
+            ops: list[Op] = [["drop", name] for name in self.names() if name not in data]
+            for name, rows in data.items():
+                new = {int(doc_id): row for doc_id, row in rows.items()}
+                old = self.snapshot(name)
+                gone = [doc_id for doc_id in old if doc_id not in new]
+                if gone:
+                    ops.append(["del", name, gone])
+                ops += [["put", name, i, row] for i, row in new.items() if old.get(i) != row]
+            self.commit(ops)
+
+    def compact(self) -> None:
+        """Write the file anew without what was changed or deleted since.
+
+        Raises StoreError when that fails; the old file is then still the one in use.
+        """
+        with self.exclusive():
+            try:
+                with self._in_step():
+                    self._file.rewrite(self._tables)
+            except OSError as error:
+                raise StoreError(
+                    "not_compacted",
+                    "The data file could not be tidied up: {reason}. Nothing is lost.",
+                    reason=error.strerror or str(error),
+                ) from error
+            self._compact_next = self._compact_at_bytes
+
+    def reopen(self) -> None:
+        """Read everything anew from the disk; the way out after a failed write."""
+        self._check_open()
+        with self._lock.held(), self._os_errors():
+            self._failure = None
+            self._load(mend=True)
+
+    def close(self) -> None:
+        """Give back the file and the lock. Nothing is pending: commits are on the disk."""
+        self._closed = True
+        self._file.close()
+        self._lock.close()
+
+    # -- inside ----------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        self._lock.check_process()
+        if self._closed:
+            raise StoreError("store_closed", "The data file has been closed.")
+
+    def _check_writable(self) -> None:
+        self._check_open()
+        if isinstance(self._failure, StoreCorrupt):
+            raise self._failure.with_traceback(None)
+        if self._failure is not None:
+            raise StoreError(
+                "store_poisoned",
+                "Saving failed before ({reason}), so nothing more is saved. Restart JAVIS.",
+                reason=self._failure.values["reason"],
+            )
+
+    def _is_current(self) -> bool:
+        with self._os_errors():
+            state = self._file.stat()
+        return self._file.is_same(state) and state.size == self._file.position.offset
+
+    def _catch_up(self, *, mend: bool) -> None:
+        """Bring the memory up to the file. The lock is held; `mend` needs it exclusively."""
+        with self._os_errors():
+            state = self._file.stat()
+            if not self._file.is_same(state):
+                self._load(mend=mend)
+            elif state.size > self._file.position.offset:
+                with self._in_step():
+                    for record, length in self._file.records(state.size, mend=mend):
+                        with self._memory:
+                            self._tables.apply(record.ops, length)
+
+    def _load(self, *, mend: bool) -> None:
+        """Read the file from its start into new tables and use those."""
+        tables = Tables(self._fields, self._tables.changes + 1)
+        self._file.load(tables, mend=mend)
+        with self._memory:
+            self._tables = tables
+
+    def _compact_if_worth_it(self) -> None:
+        total = self._file.position.offset
+        if total < self._compact_next or 2 * self._tables.live_bytes >= total:
+            return
+        try:
+            self.compact()
+        except SyncFailed:
+            raise
+        except StoreError:
+            # What was asked for is saved. Try again when the file has grown a good deal.
+            self._compact_next = total + total // 4
+
+    @contextmanager
+    def _in_step(self) -> Iterator[None]:
+        """Keep memory and file together, whatever stops the block (Ctrl-C too)."""
+        try:
+            yield
+        except SyncFailed as error:
+            self._failure = error
+            raise
+        except StoreError:
+            raise
+        except BaseException:
+            # Nobody knows how far it came; without a file the next caller reads it all anew.
+            self._file.close()
+            raise
+
+    @contextmanager
+    def _os_errors(self) -> Iterator[None]:
+        """Turn an OSError into a StoreError, and keep damage in mind."""
+        try:
+            yield
+        except StoreCorrupt as error:
+            self._failure = error
+            raise
+        except OSError as error:
+            raise StoreError(
+                "store_unreadable",
+                "The data file {path} cannot be opened or read: {reason}.",
+                path=str(self.path),
+                reason=error.strerror or str(error),
+            ) from error

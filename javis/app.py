@@ -15,17 +15,8 @@ from typing import Any
 from javis.core.errors import EngineError, UserInputError
 from javis.core.protocols import Engine
 from javis.core.settings import Settings
-from javis.core.types import Version
 from javis.engine import catalog, hardware
-from javis.service.admin import AdminService
-from javis.service.admission import Admission
-from javis.service.chat import ChatService
-from javis.service.completions import CompletionService
-from javis.service.feedback import FeedbackService
-from javis.service.library import Library
-from javis.service.preferences import Preferences
-from javis.service.services import Services
-from javis.service.versions import VersionService
+from javis.service.services import Services, join
 from javis.store import Store, maintenance, open_store
 from javis.versions.registry import Registry
 
@@ -51,35 +42,12 @@ class Application:
 def build(settings: Settings, say: Say) -> Application:
     """Open the store, load the model and join the services."""
     store = open_data(settings, say)
-    choice = catalog.resolve(settings, hardware.detect())
-    engine = load_engine(settings, choice, say)
+    found = hardware.detect()
+    choice = catalog.resolve(settings, found)
+    engine = load_engine(settings, choice, found.cores, say)
     registry = Registry(settings.models_dir)
     pinned = registry.from_path(settings.adapter_path) if settings.adapter_path else None
-    return assemble(settings, store, engine, registry, pinned, choice.why)
-
-
-def assemble(
-    settings: Settings,
-    store: Store,
-    engine: Engine,
-    registry: Registry,
-    pinned: Version | None = None,
-    why: list[str] | None = None,
-) -> Application:
-    """The services over a store and an engine, whatever they are."""
-    preferences = Preferences(store)
-    versions = VersionService(engine, registry, pinned)
-    admission = Admission(engine.info.parallel, settings.queue)
-    services = Services(
-        settings=settings,
-        chat=ChatService(engine, store, versions, preferences, admission),
-        library=Library(store),
-        feedback=FeedbackService(store, preferences),
-        completions=CompletionService(engine, store, versions, admission),
-        preferences=preferences,
-        versions=versions,
-        admin=AdminService(engine, store, versions, why or []),
-    )
+    services = join(settings, store, engine, registry, pinned, choice.why)
     return Application(services, store, engine)
 
 
@@ -97,16 +65,16 @@ def open_data(settings: Settings, say: Say) -> Store:
     return store
 
 
-def load_engine(settings: Settings, choice: catalog.Choice, say: Say) -> Engine:
+def load_engine(settings: Settings, choice: catalog.Choice, cores: int, say: Say) -> Engine:
     """The chosen engine with its model in memory."""
     start = time.perf_counter()
     say(f"Loading {choice.model.title} …")
-    engine = _engine(settings, choice, say)
+    engine = _engine(settings, choice, cores, say)
     say(f"{choice.model.title} is ready ({time.perf_counter() - start:.1f} s).")
     return engine
 
 
-def _engine(settings: Settings, choice: catalog.Choice, say: Say) -> Engine:
+def _engine(settings: Settings, choice: catalog.Choice, cores: int, say: Say) -> Engine:
     if choice.engine == "transformers":
         from javis.engine.transformers import TransformersEngine  # heavy: torch
 
@@ -125,7 +93,7 @@ def _engine(settings: Settings, choice: catalog.Choice, say: Say) -> Engine:
         licence=choice.model.licence,
         context=settings.context,
         parallel=settings.parallel or 4,
-        threads=settings.threads,
+        threads=settings.threads or cores,
     )
 
 

@@ -147,3 +147,18 @@ class Settings(BaseSettings):
         paths = ("data_dir", "models_dir", "exports_dir", "adapter_path")
         update = {p: getattr(self, p).resolve() for p in paths if getattr(self, p) is not None}
         return self.model_copy(update=update)
+
+
+def settings_table() -> str:
+    """All settings as a Markdown table: docs/settings.md holds exactly this."""
+    lines = ["| environment or `.env` | default | what it does |", "|---|---|---|"]
+    for field in Settings.model_fields.values():
+        alias = field.validation_alias
+        names = alias.choices if isinstance(alias, AliasChoices) else []
+        name = " or ".join(f"`{choice}`" for choice in names)
+        default = "" if field.default is None else f"`{field.default}`"
+        choices = getattr(field.annotation, "__args__", ())
+        if choices and all(isinstance(choice, str) for choice in choices):
+            default += " (of " + ", ".join(f"`{choice}`" for choice in choices) + ")"
+        lines.append(f"| {name} | {default} | {field.description} |")
+    return "\n".join(lines)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import queue
 import secrets
 import threading
@@ -51,14 +50,14 @@ class LlamaCppEngine:
         licence: str = "",
         context: int = 0,
         parallel: int = 4,
-        threads: int = 0,
+        threads: int = 2,
     ) -> None:
         self._path = path
         self._meta = read_gguf_meta(path)
         self._adapter_file = adapter_file
         self._context = min(context or DEFAULT_CONTEXT, self._meta.context_tokens)
         self._parallel = parallel
-        self._threads = threads or _real_cores()
+        self._threads = threads
         self._lock = threading.Lock()
         self._closed = False
         self._adapters: dict[str, Path] = {}
@@ -343,13 +342,6 @@ def _request(prompt: list[int], sampling: SamplingParams, room: int) -> dict[str
     return request
 
 
-def _real_cores() -> int:
-    import psutil
-
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 10**6
-    return min(psutil.cpu_count(logical=False) or 1, usable)
-
-
 def _device() -> str:
     import xllamacpp  # heavy: loads the native library
 
@@ -361,6 +353,7 @@ def _quantization_name(file_type: int) -> str:
     from gguf import LlamaFileType  # heavy: numpy
 
     try:
-        return LlamaFileType(file_type).name.removeprefix("MOSTLY_").removeprefix("ALL_")
+        name: str = LlamaFileType(file_type).name
+        return name.removeprefix("MOSTLY_").removeprefix("ALL_")
     except ValueError:
         return "unknown"

@@ -106,8 +106,10 @@ class ScriptedEngine:
             ttft_ms=(first - start) * 1000,
             total_ms=(now - start) * 1000,
         )
-        finish = "cancelled" if stop.is_set() else "stop" if said == len(words) else "length"
-        yield Chunk("", finish, timings)
+        if stop.is_set():
+            yield Chunk("", "cancelled", timings)
+        else:
+            yield Chunk("", "stop" if said == len(words) else "length", timings)
 
     def close(self) -> None:
         """Nothing to free."""

@@ -11,8 +11,7 @@ import javis
 from javis.core.protocols import Engine
 from javis.core.types import EngineInfo
 from javis.service.versions import VersionService
-from javis.store import Store, maintenance
-from javis.store.journal import now_iso
+from javis.store import Store, maintenance, now_iso
 
 
 class AdminService:

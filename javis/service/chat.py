@@ -19,6 +19,7 @@ from javis.core.types import (
     MAX_COMMENT_CHARS,
     MAX_MESSAGE_CHARS,
     MAX_SEED,
+    MAX_TITLE_CHARS,
     Chunk,
     Conversation,
     Message,
@@ -36,9 +37,7 @@ from javis.service.tree import (
     view_of,
 )
 from javis.service.versions import VersionService
-from javis.store import Store
-from javis.store.conversations import new_turn_id
-from javis.store.journal import now_iso
+from javis.store import Store, new_conversation_id, new_turn_id, now_iso
 
 CHECKPOINT_S = 1.0
 """How often a growing answer is stored."""
@@ -173,20 +172,29 @@ class ChatService:
         """A new conversation that begins with the turns up to this one."""
         turn = self.turn(owner, turn_id)
         path = branch_to(self._store.conversations.turns(turn.conversation_id), turn.id)
-        conversation = self._store.conversations.create(owner, title)
+        now = now_iso()
+        conversation_id = new_conversation_id()
         parent: str | None = None
         copies = []
         for original in path:
             copy = replace(
                 original,
                 id=new_turn_id(),
-                conversation_id=conversation.id,
+                conversation_id=conversation_id,
                 parent_id=parent,
                 edited_from=original.id,
             )
             parent = copy.id
             copies.append(copy)
-        conversation = replace(conversation, head=parent)
+        conversation = Conversation(
+            id=conversation_id,
+            owner=owner,
+            title=" ".join(check_text(title, "The title", MAX_TITLE_CHARS).split()),
+            created_at=now,
+            updated_at=now,
+            head=parent,
+            titled=True,
+        )
         self._store.conversations.import_many([(conversation, copies, [])])
         return conversation
 

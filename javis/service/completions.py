@@ -24,9 +24,7 @@ from javis.core.types import (
 from javis.service.admission import Admission
 from javis.service.chat import title_of
 from javis.service.versions import VersionService
-from javis.store import Store
-from javis.store.conversations import new_conversation_id, new_turn_id
-from javis.store.journal import now_iso
+from javis.store import Store, new_conversation_id, new_turn_id, now_iso
 
 MAX_MESSAGES = 10_000
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from javis.core.types import Feedback, Rating
 from javis.dataset.readiness import Readiness, measure
 from javis.service.preferences import Preferences
-from javis.store import Store
-from javis.store.journal import now_iso
+from javis.store import Store, now_iso
 
 
 class FeedbackService:

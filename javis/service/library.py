@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -54,17 +54,17 @@ class Library:
 
     def rename(self, owner: str, conversation_id: str, title: str) -> Conversation:
         title = " ".join(check_text(title, "The title", MAX_TITLE_CHARS).split())
-        self.get(owner, conversation_id)
-        return self._store.conversations.rename(conversation_id, title)
+        self._store.conversations.rename(conversation_id, owner, title)
+        return self.get(owner, conversation_id)
 
     def delete(self, owner: str, conversation_id: str) -> None:
         """Hide a conversation; `restore` brings it back until it is purged."""
-        self.get(owner, conversation_id)
-        self._store.conversations.delete(conversation_id)
+        self._store.conversations.delete(conversation_id, owner)
 
     def restore(self, owner: str, conversation_id: str) -> Conversation:
         """Undo a delete."""
-        return self._store.conversations.restore(conversation_id, owner)
+        self._store.conversations.restore(conversation_id, owner)
+        return self.get(owner, conversation_id)
 
     def bring_in(self, owner: str, data: object) -> list[Conversation]:
         """Import `{"conversations": […]}`: all of it or, with ImportRefused, nothing."""
@@ -96,10 +96,9 @@ class Library:
 
     def take_out(self, owner: str, conversation_id: str | None = None) -> Iterator[dict[str, Any]]:
         """One dict for each conversation, in the format that `bring_in` reads."""
+        wanted: Iterable[Conversation] = self._all(owner)
         if conversation_id is not None:
             wanted = [self.get(owner, conversation_id)]
-        else:
-            wanted = self._all(owner)
         for conversation in wanted:
             turns = self._store.conversations.turns(conversation.id)
             votes = self._store.feedback.current_many([t.id for t in turns])

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from javis.core.protocols import Engine
 from javis.core.settings import Settings
+from javis.core.types import Version
 from javis.service.admin import AdminService
+from javis.service.admission import Admission
 from javis.service.chat import ChatService
 from javis.service.completions import CompletionService
 from javis.service.feedback import FeedbackService
 from javis.service.library import Library
 from javis.service.preferences import Preferences
 from javis.service.versions import VersionService
+from javis.store import Store
+from javis.versions.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +29,30 @@ class Services:
     preferences: Preferences
     versions: VersionService
     admin: AdminService
+
+
+def join(
+    settings: Settings,
+    store: Store,
+    engine: Engine,
+    registry: Registry,
+    pinned: Version | None = None,
+    why: list[str] | None = None,
+) -> Services:
+    """The services over a store and an engine, whichever they are.
+
+    `pinned` is the adapter of ADAPTER_PATH; `why` says why this engine and model were picked.
+    """
+    preferences = Preferences(store)
+    versions = VersionService(engine, registry, pinned)
+    admission = Admission(engine.info.parallel, settings.queue)
+    return Services(
+        settings=settings,
+        chat=ChatService(engine, store, versions, preferences, admission),
+        library=Library(store),
+        feedback=FeedbackService(store, preferences),
+        completions=CompletionService(engine, store, versions, admission),
+        preferences=preferences,
+        versions=versions,
+        admin=AdminService(engine, store, versions, why or []),
+    )

@@ -17,8 +17,7 @@ from javis.core.types import (
     Turn,
     check_text,
 )
-from javis.store.conversations import new_conversation_id, new_turn_id
-from javis.store.journal import now_iso
+from javis.store import new_conversation_id, new_turn_id, now_iso
 
 Read = tuple[Conversation, list[Turn], list[Feedback]]
 

@@ -1,0 +1,283 @@
+"""`javis bench chat`: answers through our server against raw llama.cpp and eager transformers.
+
+Ours is a real `javis serve` in its own process. The references run in this one: the bare
+xllamacpp server on the same file with the same ids, and transformers in bfloat16 on the dense copy
+of the same weights. Each round measures all of them once; the medians are compared.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from javis.bench.adapter import write_random_version
+from javis.bench.server import Served, Streamed, post, serving, stream
+from javis.core.settings import Settings
+from javis.engine import catalog, hardware
+from javis.engine.llamacpp import DEFAULT_CONTEXT
+
+ROUNDS = 5
+TOKENS = 160
+EAGER_TOKENS = 48
+PROMPT = "Write a long story about a lighthouse keeper and number {}."
+Row = dict[str, Any]
+
+
+def run(settings: Settings) -> list[Row]:
+    """All rows, printed as they come to be; about six minutes on two cores."""
+    gguf = catalog.fetch_embedded(settings.models_dir, print)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        models = scratch / "models"
+        models.mkdir()
+        (models / "base").symlink_to(settings.models_dir / "base")
+        write_random_version(models, "v1.0", catalog.EMBEDDED)
+        with serving(models, scratch / "data") as served:
+            return [
+                *_decode(served, gguf, settings),
+                _history(served),
+                _switch(served),
+                _parallel(served),
+                *_start(served),
+            ]
+
+
+def row(name: str, ours: float, reference: float, unit: str, goal: str, holds: bool) -> Row:
+    return {
+        "name": name,
+        "ours": round(ours, 3),
+        "reference": round(reference, 3),
+        "ratio": round(ours / reference, 3) if reference else None,
+        "unit": unit,
+        "goal": goal,
+        "holds": holds,
+    }
+
+
+def _decode(served: Served, gguf: Path, settings: Settings) -> list[Row]:
+    raw = RawLlama(gguf, settings.threads or hardware.detect().cores)
+    eager = Eager(gguf, settings.models_dir)
+    from javis.bench.page import Page  # heavy: a browser
+
+    got: dict[str, list[float]] = {"raw": [], "v1": [], "eager": [], "page": []}
+    with Page(served.address) as page:
+        for number in range(-1, ROUNDS):
+            prompt = PROMPT.format(number)
+            measured = {
+                "v1": _v1(served, prompt).decode_per_s,
+                "raw": raw.decode(prompt),
+                "page": page.decode(prompt),
+                "eager": eager.decode(prompt),
+            }
+            if number >= 0:  # the first round warms everything up
+                for name, value in measured.items():
+                    got[name].append(value)
+    speed = {name: median(values) for name, values in got.items()}
+    v1, page_, bare, slow = speed["v1"], speed["page"], speed["raw"], speed["eager"]
+    return [
+        row("decode /v1 : raw xllamacpp", v1, bare, "tok/s", "ratio >= 0.95", v1 >= 0.95 * bare),
+        row(
+            "decode page : raw xllamacpp",
+            page_,
+            bare,
+            "tok/s",
+            "ratio >= 0.85",
+            page_ >= 0.85 * bare,
+        ),
+        row(
+            "decode /v1 : transformers bf16 eager", v1, slow, "tok/s", "ratio >= 4", v1 >= 4 * slow
+        ),
+    ]
+
+
+def _v1(served: Served, prompt: str, tokens: int = TOKENS, model: str = "base") -> Streamed:
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": prompt}],
+        "temperature": 0,
+        "max_tokens": tokens,
+    }
+    return stream(served.address, "/v1/chat/completions", body)
+
+
+def _history(served: Served) -> Row:
+    """First token with about 3,000 tokens before it, against a new conversation."""
+    text = "The quick brown fox jumps over the lazy dog near the old mill. " * 16
+    turns = [{"user": f"{i}. {text}", "assistant": f"Noted, part {i}."} for i in range(12)]
+    ids = post(
+        served.address,
+        "/api/conversations/import",
+        {"conversations": [{"title": "history", "turns": turns}]},
+    )
+    conversation = ids["conversations"][0]["id"]
+    ask = {"temperature": 0, "max_tokens": 4}
+    long_: list[float] = []
+    empty: list[float] = []
+    for number in range(-1, ROUNDS):
+        body = {**ask, "message": f"Question {number}: why?"}
+        with_history = stream(
+            served.address, "/api/chat", {**body, "conversation_id": conversation}
+        )
+        new = stream(served.address, "/api/chat", body)
+        if number >= 0:  # the first one reads the whole history
+            long_.append(with_history.first_s * 1000)
+            empty.append(new.first_s * 1000)
+    ours, reference = median(long_), median(empty)
+    return row(
+        "first token, 3,000 tokens of history : empty",
+        ours,
+        reference,
+        "ms",
+        "ratio <= 3",
+        ours <= 3 * reference,
+    )
+
+
+def _switch(served: Served) -> Row:
+    """First token right after a switch of the version, against a cold prompt on the base."""
+    filler = "Tell me what you think of the following list of words, please. " * 6
+    cold: list[float] = []
+    switched: list[float] = []
+    for number in range(-1, ROUNDS):
+        base = _v1(served, f"{number}a {filler}", 4)
+        other = _v1(served, f"{number}b {filler}", 4, "v1.0")
+        if number >= 0:
+            cold.append(base.first_s * 1000)
+            switched.append(other.first_s * 1000)
+    ours, reference = median(switched), median(cold)
+    return row(
+        "first token after a version switch : cold prompt",
+        ours,
+        reference,
+        "ms",
+        "ratio <= 2",
+        ours <= 2 * reference,
+    )
+
+
+def _parallel(served: Served) -> Row:
+    one = [_aggregate(served, 1, i) for i in range(3)]
+    eight = [_aggregate(served, 8, 10 + i) for i in range(3)]
+    ours, reference = median(eight), median(one)
+    return row(
+        "8 parallel requests : one",
+        ours,
+        reference,
+        "tok/s",
+        "ratio >= 1.8",
+        ours >= 1.8 * reference,
+    )
+
+
+def _aggregate(served: Served, count: int, salt: int) -> float:
+    done: list[Streamed] = []
+
+    def ask(number: int) -> None:
+        done.append(_v1(served, PROMPT.format(f"{salt}-{number}"), 96))
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(count)]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(answer.tokens for answer in done) / (time.perf_counter() - start)
+
+
+def _start(served: Served) -> list[Row]:
+    help_s = _timed(
+        lambda: subprocess.run(
+            [sys.executable, "-m", "javis.cli", "--help"], check=True, capture_output=True
+        )
+    )
+    python_s = _timed(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
+    memory = served.rss_bytes() / 2**20
+    return [
+        row("javis --help : bare python", help_s, python_s, "s", "under 1 s", help_s < 1),
+        row(
+            "serve to healthy /health",
+            served.healthy_after_s,
+            12,
+            "s",
+            "under 12 s",
+            served.healthy_after_s < 12,
+        ),
+        row("memory of the server after all this", memory, 0, "MiB", "said", True),
+    ]
+
+
+def _timed(action: Callable[[], object]) -> float:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+class RawLlama:
+    """xllamacpp itself on the same rendered prompt, with no code of ours between."""
+
+    def __init__(self, gguf: Path, threads: int) -> None:
+        import xllamacpp  # heavy: loads the native library
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(gguf)
+        params.n_ctx, params.n_parallel, params.verbosity = DEFAULT_CONTEXT, 1, 0
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+        self._server = xllamacpp.Server(params)
+
+    def decode(self, prompt: str) -> float:
+        """Tokens per second after the first."""
+        times: list[float] = []
+
+        def on_event(event: dict[str, Any]) -> bool:
+            times.append(time.perf_counter())
+            return False
+
+        request = {
+            "prompt": f"<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n",
+            "n_predict": TOKENS,
+            "temperature": 0,
+            "stream": True,
+        }
+        self._server.handle_completions(request, on_event)
+        # The last event is the summary.
+        return (len(times) - 2) / (times[-2] - times[0])
+
+
+class Eager:
+    """transformers in bfloat16, eager, with its key-value cache: one token after another."""
+
+    def __init__(self, gguf: Path, models_dir: Path) -> None:
+        import torch  # heavy
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # heavy
+
+        folder = catalog.dense_copy(gguf, models_dir / "base" / "dense")
+        self._torch = torch
+        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def decode(self, prompt: str) -> float:
+        torch = self._torch
+        messages = [{"role": "user", "content": prompt}]
+        ids = self._tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )["input_ids"]
+        cache = None
+        start = 0.0
+        with torch.inference_mode():
+            for number in range(EAGER_TOKENS):
+                out = self._model(ids, past_key_values=cache, use_cache=True)
+                cache = out.past_key_values
+                ids = out.logits[:, -1:].argmax(-1)
+                if number == 0:
+                    start = time.perf_counter()
+        return (EAGER_TOKENS - 1) / (time.perf_counter() - start)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+
+from javis.core.errors import Busy, ContextOverflow, EngineError, UserInputError
+from javis.core.types import Message, SamplingParams
+from tests.service.conftest import Make
+
+ME = "local"
+ASK = [
+    Message("system", "Be kind."),
+    Message("user", "one"),
+    Message("assistant", "1"),
+    Message("user", "two"),
+]
+
+
+def test_nothing_is_kept_unless_asked_for(make: Make) -> None:
+    services = make().services
+    done = services.completions.complete(ME, ASK, SamplingParams())
+    assert "".join(c.text for c in done.chunks) == "[base] two"
+    assert services.library.page(ME)[1] == 0
+
+
+def test_a_kept_completion_is_a_turn_that_can_be_rated(make: Make) -> None:
+    services = make().services
+    done = services.completions.complete(ME, ASK, SamplingParams(), keep=True)
+    text = "".join(c.text for c in done.chunks)
+    turn = services.chat.turn(ME, done.id)
+    assert (turn.reply, turn.finish, turn.system_prompt) == (text, "stop", "Be kind.")
+    view = services.chat.view(ME, turn.conversation_id)
+    assert [(v.turn.user, v.turn.reply) for v in view.turns] == [("one", "1"), ("two", text)]
+    services.feedback.rate(ME, done.id, "good")
+    assert services.feedback.readiness().good == 1
+
+
+def test_a_kept_completion_that_is_cut_off_keeps_its_text(make: Make) -> None:
+    services = make(answer=lambda *_: "a b c d e", delay_s=0.01).services
+    done = services.completions.complete(ME, ASK, SamplingParams(), keep=True)
+    for _ in range(3):
+        next(done.chunks)
+    done.chunks.close()
+    turn = services.chat.turn(ME, done.id)
+    assert (turn.reply, turn.finish) == ("a b c", "cancelled")
+
+
+def test_a_failing_model_is_told_and_stored(make: Make) -> None:
+    services = make(answer=lambda *_: "a b c d e", fail_after=2).services
+    done = services.completions.complete(ME, ASK, SamplingParams(), keep=True)
+    with pytest.raises(EngineError):
+        list(done.chunks)
+    turn = services.chat.turn(ME, done.id)
+    assert (turn.reply, turn.finish) == ("a b", "error")
+
+
+def test_refusals_come_before_the_answer(make: Make) -> None:
+    services = make(context_tokens=20, parallel=1).services
+    complete = services.completions.complete
+    for bad in ([], [Message("assistant", "x")], [Message("user", " ")]):
+        with pytest.raises(UserInputError):
+            complete(ME, bad, SamplingParams())
+    with pytest.raises(UserInputError, match="no version"):
+        complete(ME, ASK, SamplingParams(), "v9.9")
+    with pytest.raises(ContextOverflow):
+        complete(ME, [Message("user", "word " * 30)], SamplingParams())
+
+
+def test_a_full_line_refuses_with_the_first_chunk_and_keeps_nothing(make: Make) -> None:
+    services = make(parallel=1, delay_s=0.05).services
+    waiting = [services.completions.complete(ME, ASK, SamplingParams()) for _ in range(3)]
+    for done in waiting:
+        next(done.chunks)
+    extra = services.completions.complete(ME, ASK, SamplingParams(), keep=True)
+    with pytest.raises(Busy):
+        next(extra.chunks)
+    assert services.library.page(ME)[1] == 0
+    for done in waiting:
+        done.chunks.close()

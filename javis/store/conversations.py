@@ -5,27 +5,25 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-from javis.core.errors import NotFound, StoreError
-from javis.core.types import Conversation, Feedback, Turn
-from javis.store import feedback as feedback_table
+from javis.core.errors import NotFound
+from javis.core.types import Conversation, Turn
 from javis.store.codec import Row
+from javis.store.imports import Import, id_taken, import_many
 from javis.store.journal import Change, JournalDB
 from javis.store.preferences import PreferenceStore
 from javis.store.records import (
+    CONVERSATIONS,
+    FEEDBACK,
+    TURNS,
     conversation_from_row,
     conversation_to_row,
-    feedback_to_row,
     new_conversation_id,
     now_iso,
     turn_from_row,
     turn_to_row,
 )
 
-CONVERSATIONS = "conversations"
-TURNS = "turns"
 _PURGE_PENDING = "purge_pending"
-
-Import = tuple[Conversation, list[Turn], list[Feedback]]
 
 
 class ConversationStore:
@@ -35,7 +33,7 @@ class ConversationStore:
         self._db = db
         self._conversations = db.table(CONVERSATIONS, index=("id", "owner"))
         self._turns = db.table(TURNS, index=("id", "conversation_id"))
-        self._feedback = db.table(feedback_table.TABLE, index=("turn_id",))
+        self._feedback = db.table(FEEDBACK, index=("turn_id",))
         self._meta = PreferenceStore(db, "meta")
 
     # -- conversations ---------------------------------------------------------------------
@@ -136,17 +134,21 @@ class ConversationStore:
 
     # -- turns -----------------------------------------------------------------------------
 
-    def add_turn(self, turn: Turn) -> None:
-        """Append a turn; the conversation counts as changed now."""
+    def add_turn(self, turn: Turn, *, head: bool = False) -> None:
+        """Append a turn, with `head` as the end of the branch shown; one commit.
+
+        The conversation counts as changed now.
+        """
         with self._db.change() as change:
             doc_id, row = self._conversation(turn.conversation_id)
             if row.get("deleted_at"):
                 raise _no_conversation()
-            self._check_new(self._turns.peek_by("id", turn.id), turn.id)
+            self._check_new(turn.id)
             change.insert(TURNS, turn_to_row(turn))
             # Not earlier than before, also when the clock was set back.
             updated_at = max(now_iso(), row.get("updated_at", ""))
-            change.put(CONVERSATIONS, doc_id, {**row, "updated_at": updated_at})
+            changed = {"updated_at": updated_at} | ({"head": turn.id} if head else {})
+            change.put(CONVERSATIONS, doc_id, row | changed)
 
     def put_turn(self, turn: Turn) -> None:
         """Replace the turn of the same id. NotFound when it has been purged meanwhile."""
@@ -158,8 +160,7 @@ class ConversationStore:
     def get_turn(self, turn_id: str, owner: str) -> Turn:
         """Raises NotFound also when its conversation is deleted or somebody else's."""
         _, row = self._turn(turn_id)
-        found = self._conversations.peek_by("id", row["conversation_id"])
-        if not found or found[0][1]["owner"] != owner or found[0][1].get("deleted_at"):
+        if not self._shown(row, owner):
             raise _no_turn()
         return turn_from_row(row)
 
@@ -167,6 +168,16 @@ class ConversationStore:
         """All branches, in the order they were added."""
         rows = self._turns.peek_by("conversation_id", conversation_id)
         return [turn_from_row(row) for _, row in rows]
+
+    def turns_by_id(self, turn_ids: Iterable[str]) -> dict[str, Turn]:
+        """Those of the turns that are there and not in a deleted conversation, by id."""
+        found = (row for id_ in turn_ids for _, row in self._turns.peek_by("id", id_))
+        return {row["id"]: turn_from_row(row) for row in found if self._shown(row)}
+
+    @property
+    def revision(self) -> int:
+        """Differs after every added turn and every change of a conversation, by any process."""
+        return self._conversations.revision
 
     def mark_interrupted(self) -> int:
         """Finish the answers a crash cut short; returns how many.
@@ -203,44 +214,13 @@ class ConversationStore:
 
     def import_many(self, imports: Iterable[Import]) -> None:
         """Add whole conversations in one commit: all of them or, with StoreError, none."""
-        with self._db.change() as change:
-            seen: set[str] = set()
-            for conversation, turns, feedback in imports:
-                self._import(change, seen, conversation, turns, feedback)
+        import_many(self._db, imports)
 
     # -- inside ----------------------------------------------------------------------------
 
-    def _import(
-        self,
-        change: Change,
-        seen: set[str],
-        conversation: Conversation,
-        turns: list[Turn],
-        feedback: list[Feedback],
-    ) -> None:
-        known = {turn.id for turn in turns}
-        foreign = [turn for turn in turns if turn.conversation_id != conversation.id]
-        loose = [entry for entry in feedback if entry.turn_id not in known]
-        if foreign or loose or (conversation.head is not None and conversation.head not in known):
-            raise StoreError(
-                "bad_import",
-                "The conversation {id} refers to turns that are not in it.",
-                id=conversation.id,
-            )
-        self._check_new(self._conversations.peek_by("id", conversation.id), conversation.id, seen)
-        change.insert(CONVERSATIONS, conversation_to_row(conversation))
-        for turn in turns:
-            self._check_new(self._turns.peek_by("id", turn.id), turn.id, seen)
-            change.insert(TURNS, turn_to_row(turn))
-        for entry in feedback:
-            change.insert(feedback_table.TABLE, feedback_to_row(entry))
-
-    @staticmethod
-    def _check_new(found: list[tuple[int, Row]], id_: str, seen: set[str] | None = None) -> None:
-        if found or (seen is not None and id_ in seen):
-            raise StoreError("id_taken", "{id} is already in the store.", id=id_)
-        if seen is not None:
-            seen.add(id_)
+    def _check_new(self, turn_id: str) -> None:
+        if self._turns.peek_by("id", turn_id):
+            raise id_taken(turn_id)
 
     def _conversation(self, conversation_id: str) -> tuple[int, Row]:
         found = self._conversations.peek_by("id", conversation_id)
@@ -260,6 +240,13 @@ class ConversationStore:
             raise _no_turn()
         return found[0]
 
+    def _shown(self, turn: Row, owner: str | None = None) -> bool:
+        found = self._conversations.peek_by("id", turn["conversation_id"])
+        return any(
+            not row.get("deleted_at") and (owner is None or row["owner"] == owner)
+            for _, row in found
+        )
+
     def _mentions(self, conversation: Row, wanted: str) -> bool:
         if wanted in _folded(conversation.get("title", "")):
             return True
@@ -275,7 +262,7 @@ class ConversationStore:
             change.remove(TURNS, [doc_id for doc_id, _ in turns])
             for _, turn in turns:
                 entries = self._feedback.peek_by("turn_id", turn["id"])
-                change.remove(feedback_table.TABLE, [doc_id for doc_id, _ in entries])
+                change.remove(FEEDBACK, [doc_id for doc_id, _ in entries])
 
 
 def _folded(text: str) -> str:

@@ -6,16 +6,14 @@ from collections.abc import Iterable
 
 from javis.core.types import Feedback
 from javis.store.journal import JournalDB
-from javis.store.records import feedback_from_row, feedback_to_row
-
-TABLE = "feedback"
+from javis.store.records import FEEDBACK, feedback_from_row, feedback_to_row
 
 
 class FeedbackStore:
     """Feedback by turn. Whether the turn is the user's is for the caller to check."""
 
     def __init__(self, db: JournalDB) -> None:
-        self._table = db.table(TABLE, index=("turn_id",))
+        self._table = db.table(FEEDBACK, index=("turn_id",))
 
     def add(self, feedback: Feedback) -> None:
         """Append to the turn's history."""

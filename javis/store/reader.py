@@ -99,7 +99,7 @@ def corrupt(offset: int) -> StoreCorrupt:
     return StoreCorrupt(
         "store_corrupt",
         "The data file is damaged at byte {offset}. Nothing was changed. "
-        "Run `javis repair` to save what can be read into a new file.",
+        "Run `javis store repair` to save what can be read into a new file.",
         offset=offset,
     )
 

@@ -15,6 +15,10 @@ from javis.core.errors import UserInputError
 from javis.core.types import BASE, REASONS, Conversation, Feedback, SamplingParams, Timings, Turn
 from javis.store.codec import Row
 
+CONVERSATIONS = "conversations"
+TURNS = "turns"
+FEEDBACK = "feedback"
+
 
 def now_iso(ago_s: float = 0.0) -> str:
     """The time, or that of `ago_s` seconds ago, as `2026-11-21T03:04:05.678Z`."""

@@ -1,0 +1,99 @@
+"""Streaming an answer to the page: many tokens in, 10 to 20 frames a second out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from javis.core.errors import UserInputError
+from javis.core.types import SamplingParams, Turn
+from javis.service.chat import Options
+from javis.service.services import Services
+from javis.ui.edge import Json, Payload, User
+
+FRAME_S = 0.06
+"""Time between two frames; what came in between is drawn at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """The values under the composer, as the browser sent them; checked in `options`."""
+
+    version: object
+    temperature: object
+    top_p: object
+    max_tokens: object
+    penalty: object
+    seed: object
+    system_prompt: object
+
+    def options(self, drop: int) -> Options:
+        if self.version is not None and not isinstance(self.version, str):
+            raise UserInputError("no_version", "There is no version {name}.", name="?")
+        if not isinstance(self.system_prompt, str):
+            raise UserInputError("not_text", "{what} must be text.", what="The system prompt")
+        # SamplingParams refuses whatever is no number in range; the cast only quiets the checker.
+        sampling = SamplingParams(
+            temperature=cast(float, self.temperature),
+            top_p=cast(float, self.top_p),
+            max_tokens=cast(int, self.max_tokens),
+            repetition_penalty=cast(float, self.penalty),
+            seed=None if self.seed in (None, "") else cast(int, self.seed),
+        )
+        return Options(sampling, self.version or None, self.system_prompt, drop)
+
+
+class Answering:
+    """Starts answers and turns them into frames."""
+
+    def __init__(self, services: Services) -> None:
+        self._chat = services.chat
+
+    def frames(self, user: User, payload: Payload, controls: Controls) -> Iterator[Json]:
+        """The growing answer.
+
+        Each frame holds the whole text so far (the wire carries only what was added), the last
+        one `done`. A refusal raises before the first frame: nothing was stored then.
+        """
+        options = controls.options(payload.number("drop", 0, 0, 1_000_000))
+        answer = self._start(user.name, payload, options)
+        frame: Json = {"call": payload.call}
+        drawn = 0.0
+        with closing(cast(Any, answer)):
+            for turn in answer:
+                now = time.monotonic()
+                if turn.finish is None and now - drawn < FRAME_S:
+                    continue
+                drawn = now
+                frame = _frame(payload.call, turn)
+                yield frame
+        yield {**frame, "done": True}
+
+    def _start(self, owner: str, payload: Payload, options: Options) -> Iterator[Turn]:
+        match payload.get("op"):
+            case "reply":
+                conversation = payload.optional_id("conversation")
+                return self._chat.reply(owner, payload.text("text"), conversation, options)
+            case "again":
+                return self._chat.regenerate(owner, payload.id("turn"), options)
+            case "edit":
+                return self._chat.edit_message(
+                    owner, payload.id("turn"), payload.text("text"), options
+                )
+        raise UserInputError(
+            "bad_request", "The page sent something unexpected ({name}).", name="op"
+        )
+
+
+def _frame(call: str, turn: Turn) -> Json:
+    return {
+        "call": call,
+        "conversation": turn.conversation_id,
+        "turn": turn.id,
+        "version": turn.version,
+        "text": turn.reply,
+        "finish": turn.finish,
+    }

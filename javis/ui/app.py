@@ -1,0 +1,189 @@
+"""The page: its layout, which callback serves which event, and how it is mounted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from javis.service.services import Services
+from javis.ui.admin import AdminTab
+from javis.ui.answering import Answering, Controls
+from javis.ui.calls import Calls
+from javis.ui.controls import ControlBar, advanced_panel, toolbar_controls
+from javis.ui.edge import Edge, Json, Payload, UserOf
+from javis.ui.relabel import Relabel
+from javis.ui.texts import Texts
+from javis.ui.theme import theme
+
+_HERE = Path(__file__).parent
+SCRIPTS = (
+    "dom.js",
+    "markdown.js",
+    "code.js",
+    "thread.js",
+    "message.js",
+    "thumbs.js",
+    "sidebar.js",
+    "composer.js",
+    "page.js",
+)
+STYLES = ("style.css", "chat.css", "controls.css")
+QUEUE_SIZE = 256
+"""Events that may wait in Gradio's queue; more are refused."""
+CACHE_S = 3600
+"""Gradio's own file cache is emptied this often of files this old."""
+
+_FAVICON = (
+    "data:image/svg+xml,"
+    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E"
+    "%3Crect width='32' height='32' rx='9' fill='%230b6e66'/%3E"
+    "%3Cpath d='M19.5 8v10.2a4.6 4.6 0 0 1-9 1.3' fill='none' stroke='white' stroke-width='3'"
+    " stroke-linecap='round'/%3E%3Ccircle cx='23.6' cy='8.2' r='1.9' fill='%23f2b705'/%3E%3C/svg%3E"
+)
+
+
+def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
+    """The whole page. `user_of` names who asks; it is called for every single event."""
+    texts = Texts()
+    edge = Edge(user_of, texts)
+    with gr.Blocks(
+        title="JAVIS",
+        fill_width=True,
+        analytics_enabled=False,
+        delete_cache=(CACHE_S, CACHE_S),
+    ) as page:
+        with gr.Row(elem_id="jv-shell"):
+            _place("jv-side")
+            with gr.Column(elem_id="jv-main"):
+                _place("jv-top")
+                bar = _chat(services)
+                admin = AdminTab(services, edge)
+        calls, live = _wires(texts)
+        _serve(services, edge, calls, live, bar)
+        Relabel(services, edge, bar, admin).attach(calls)
+        admin.attach(calls)
+    page.queue(max_size=QUEUE_SIZE, api_open=False)
+    return page
+
+
+def mount_options() -> dict[str, Any]:
+    """What `gr.mount_gradio_app(parent, build_page(…), path="/", **mount_options())` needs."""
+    return {
+        "theme": theme(),
+        "head": _head(),
+        "footer_links": [],
+        "run_history": False,
+        "show_error": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "enable_monitoring": False,
+        "allowed_paths": [],
+        "max_file_size": "1mb",
+    }
+
+
+def _head() -> str:
+    # Gradio rewrites the selectors of its `css` argument; a style sheet of the head stays as it is.
+    styles = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in STYLES)
+    return (
+        f"<style>{styles}</style>"
+        f'<link rel="icon" type="image/svg+xml" href="{_FAVICON}">'
+        '<meta name="color-scheme" content="light dark">'
+    )
+
+
+def _chat(services: Services) -> ControlBar:
+    """The conversation and, pinned below it, the composer with its controls."""
+    with gr.Column(elem_id="jv-chat"):
+        _place("jv-thread")
+        with gr.Column(elem_id="jv-composer"):
+            _place("jv-input")
+            with gr.Row(elem_id="jv-tools"):
+                version, temperature = toolbar_controls(services)
+                _place("jv-buttons")
+            with gr.Column(elem_id="jv-advanced"):
+                return advanced_panel(services, version, temperature)
+
+
+def _place(elem_id: str) -> None:
+    """A place that the page's script fills; Gradio never draws in it again."""
+    gr.HTML(
+        html_template='<div class="jv-place"></div>',
+        js_on_load=None,
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+
+
+def _wires(texts: Texts) -> tuple[gr.HTML, gr.HTML]:
+    """Two invisible components between the script and the callbacks.
+
+    Their values are plain data, drawn by the script as text nodes only: `calls` takes small
+    questions and answers, `live` the frames of growing answers.
+    """
+    script = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    live = gr.HTML(
+        html_template="",
+        # `send` is the event that starts an answer.
+        js_on_load="(window.jvWires ??= {}).live = { props, watch, trigger, send: 'send' };",
+        elem_id="jv-live",
+    )
+    calls = gr.HTML(
+        html_template="",
+        js_on_load=(
+            f"const TEXTS = {texts.for_browser()};\n"
+            "(window.jvWires ??= {}).calls = { props, watch, trigger,"
+            " names: ['call', 'relabel', 'admin_open'] };\n"
+            f"{script}"
+        ),
+        elem_id="jv-calls",
+    )
+    return calls, live
+
+
+def _serve(services: Services, edge: Edge, calls: gr.HTML, live: gr.HTML, bar: ControlBar) -> None:
+    answering = Answering(services)
+
+    def send(
+        version: object,
+        temperature: object,
+        top_p: object,
+        max_tokens: object,
+        penalty: object,
+        seed: object,
+        system_prompt: object,
+        event: gr.EventData,
+        request: gr.Request,
+    ) -> Iterator[Json]:
+        payload = Payload(event._data)
+        controls = Controls(version, temperature, top_p, max_tokens, penalty, seed, system_prompt)
+        # A generator function: that is how Gradio knows that frames will come.
+        yield from edge.stream(
+            payload, lambda: answering.frames(edge.user(request), payload, controls)
+        )
+
+    live.send(
+        send,
+        inputs=bar.inputs(),
+        outputs=live,
+        show_progress="hidden",
+        trigger_mode="multiple",
+        # The services queue fairly and refuse with a sentence; Gradio must not queue before them.
+        concurrency_limit=services.admin.model.parallel + services.settings.queue + 1,
+        concurrency_id="answer",
+        # Raw values reach `Controls`, which refuses them in the page's language.
+        preprocess=False,
+        api_visibility="private",
+    )
+    calls.call(
+        edge.call(Calls(services, edge.texts).table()),
+        outputs=calls,
+        show_progress="hidden",
+        trigger_mode="multiple",
+        queue=False,
+        api_visibility="private",
+    )

@@ -1,0 +1,137 @@
+// The composer: it never loses a word. What is typed stays per conversation until it is stored.
+
+const drafts = new Map();
+const area = () => $("jv-text");
+
+// True while an input method composes a syllable: that Enter ends the syllable, not the message.
+const composing = (e) => e.isComposing || e.keyCode === 229;
+
+function buildComposer() {
+  const text = area()?.value ?? drafts.get(S.id) ?? "";
+  const box = el("textarea", { id: "jv-text", rows: "1", placeholder: t("composer.placeholder"), "aria-label": t("composer.label"), enterkeyhint: "send", oninput: grow, onkeydown: onKey });
+  place("jv-input").replaceChildren(el("div", { id: "jv-notice", role: "alert" }), box);
+  box.value = text;
+  place("jv-buttons").replaceChildren(
+    iconButton("tune", t("composer.advanced"), toggleAdvanced, { id: "jv-tune", "aria-expanded": "false", "aria-controls": "jv-advanced" }),
+    el("button", { type: "button", id: "jv-send", onclick: () => (S.answering ? stopAnswer() : send(area().value, true)) }),
+  );
+  grow();
+  paintComposer();
+}
+
+function grow() {
+  const box = area();
+  box.style.height = "auto";
+  box.style.height = `${Math.min(box.scrollHeight, 6 * 26 + 8)}px`;
+  paintComposer();
+}
+
+function paintComposer() {
+  const button = $("jv-send");
+  if (!button) return;
+  const state = S.answering ? "stop" : "send";
+  if (button.dataset.state !== state + lang) {
+    button.dataset.state = state + lang;
+    button.classList.toggle("is-stop", S.answering);
+    button.setAttribute("aria-label", t(`composer.${state}`));
+    button.title = t(`composer.${state}`);
+    button.replaceChildren(icon(state));
+  }
+  button.disabled = !S.answering && !area().value.trim();
+}
+
+function onKey(e) {
+  if (e.key === "Enter" && !e.shiftKey && !composing(e)) {
+    e.preventDefault();
+    if (!S.answering) send(area().value, true);
+  } else if (e.key === "ArrowUp" && !area().value && !composing(e)) {
+    const last = latest();
+    if (!last?.about) return;
+    e.preventDefault();
+    editMessage(last.id);
+  }
+}
+
+function focusComposer() {
+  if (!document.body.classList.contains("jv-on-admin")) area()?.focus({ preventScroll: true });
+}
+
+function send(text, typed = false, drop = 0) {
+  if (S.answering || !text.trim()) return;
+  hideNotice();
+  if (typed) {
+    area().value = "";
+    grow();
+  }
+  const data = { text, conversation: S.id };
+  if (drop) data.drop = drop;
+  ask("reply", data, text);
+}
+
+// The server has the message now.
+function sent(stream) {
+  if (stream.op === "reply") drafts.delete(stream.conversation);
+}
+
+// The server refused the message: nothing is stored, so the words go back to where they were.
+function giveBack(stream, error) {
+  const here = stream.opened === S.open;
+  if (stream.op === "reply") {
+    if (here && !area().value.trim()) area().value = stream.data.text;
+    else if (here) area().value = `${stream.data.text}\n${area().value}`;
+    else drafts.set(stream.conversation, stream.data.text);
+  } else if (stream.op === "edit" && here) {
+    editMessage(stream.data.turn);
+    const box = nodeOf(stream.data.turn)?.querySelector(".jv-user textarea");
+    if (box) box.value = stream.data.text;
+  }
+  grow();
+  if (!here) return;
+  const action = error.drop
+    ? {
+        label: t("composer.drop", { count: number(error.drop) }),
+        run: () => {
+          hideNotice();
+          if (stream.op === "reply") {
+            const text = area().value || stream.data.text;
+            area().value = "";
+            grow();
+            send(text, false, error.drop);
+          } else ask(stream.op, { ...stream.data, drop: error.drop }, stream.shownText, stream.data.turn);
+        },
+      }
+    : null;
+  notice(error.message, action);
+  if (stream.op === "reply") focusComposer();
+}
+
+const keepDraft = () => area() && (area().value.trim() ? drafts.set(S.id, area().value) : drafts.delete(S.id));
+
+function giveDraft() {
+  if (!area()) return;
+  area().value = drafts.get(S.id) || "";
+  grow();
+}
+
+// What went wrong, above the composer: what happened, what was kept, what to do.
+function notice(text, action = null) {
+  const host = $("jv-notice");
+  host.replaceChildren(
+    el(
+      "div",
+      { class: "jv-notice" },
+      el("p", {}, text),
+      action ? el("button", { type: "button", class: "jv-primary", onclick: action.run }, action.label) : "",
+      iconButton("close", t("close"), hideNotice),
+    ),
+  );
+}
+
+const hideNotice = () => $("jv-notice")?.replaceChildren();
+
+function toggleAdvanced() {
+  const open = document.body.classList.toggle("jv-advanced-open");
+  $("jv-tune").setAttribute("aria-expanded", String(open));
+  if (open) $("jv-advanced").querySelector("input, textarea, button")?.focus({ preventScroll: true });
+  else focusComposer();
+}

@@ -1,0 +1,180 @@
+// The frame of the page: top bar, tabs, language, light and dark, keys; and its start.
+
+function buildTop() {
+  place("jv-top").replaceChildren(
+    iconButton("menu", t("side.show"), toggleSidebar, { id: "jv-show" }),
+    el("div", { id: "jv-title" }),
+    el("button", { type: "button", id: "jv-model", "aria-haspopup": "dialog", onclick: (e) => aboutModel(e.currentTarget) }),
+    el(
+      "div",
+      { class: "jv-tabs" },
+      S.admin
+        ? el(
+            "div",
+            { role: "tablist", "aria-label": t("tabs.label") },
+            ["chat", "admin"].map((name) => el("button", { type: "button", role: "tab", id: `jv-tab-${name}`, "aria-controls": `jv-${name}`, onclick: () => showTab(name) }, t(`tabs.${name}`))),
+          )
+        : null,
+      el("button", { type: "button", id: "jv-lang", class: "jv-ib", lang: lang === "ko" ? "en" : "ko", "aria-label": t("top.language"), title: t("top.language"), onclick: switchLanguage }, lang === "ko" ? "EN" : "한"),
+      iconButton({ light: "sun", dark: "moon", auto: "auto" }[themeChoice()], t("top.theme"), (e) => themeMenu(e.currentTarget), { id: "jv-theme", "aria-haspopup": "menu" }),
+    ),
+  );
+  paintTitle();
+  showTab(document.body.classList.contains("jv-on-admin") ? "admin" : "chat");
+}
+
+function paintTitle() {
+  const title = $("jv-title");
+  if (!title) return;
+  title.textContent = S.id ? S.title : "";
+  document.title = S.id && S.title ? `${S.title} · JAVIS` : "JAVIS";
+  if (S.model) $("jv-model").textContent = modelLine();
+}
+
+function modelLine() {
+  const m = S.model;
+  return [m.title, t("top.here"), m.languages.map(languageName).join(", ")].join(" · ");
+}
+
+function aboutModel(button) {
+  document.querySelector(".jv-pop")?.remove();
+  const m = S.model;
+  const rows = [
+    ["about.model", m.model],
+    ["about.engine", `${m.engine} · ${m.device}`],
+    ["about.quantization", m.quantization],
+    ["about.context", t("about.context_value", { tokens: number(m.context_tokens) })],
+    ["about.licence", m.licence],
+  ].filter(([, v]) => v);
+  const box = el("div", { class: "jv-pop", role: "dialog", "aria-label": t("about.title"), tabindex: "-1" }, el("dl", { class: "jv-details" }, rows.map(([k, v]) => el("div", {}, el("dt", {}, t(k)), el("dd", {}, v)))), el("p", {}, t("about.bigger")));
+  const close = (e) => {
+    if (e.type === "keydown" ? e.key === "Escape" : !box.contains(e.target)) {
+      box.remove();
+      removeEventListener("pointerdown", close, true);
+      removeEventListener("keydown", close, true);
+      button.focus();
+    }
+  };
+  document.body.append(box);
+  const at = button.getBoundingClientRect();
+  box.style.left = `${Math.max(8, Math.min(at.left, innerWidth - box.offsetWidth - 8))}px`;
+  box.style.top = `${at.bottom + 6}px`;
+  setTimeout(() => addEventListener("pointerdown", close, true));
+  addEventListener("keydown", close, true);
+  box.focus();
+}
+
+function showTab(name) {
+  document.body.classList.toggle("jv-on-admin", name === "admin" && S.admin);
+  for (const tab of document.querySelectorAll("#jv-top [role=tab]")) {
+    tab.setAttribute("aria-selected", String(tab.id === `jv-tab-${name}`));
+  }
+  if (name === "admin" && S.admin) jvWires.calls.trigger("admin_open", { lang });
+}
+
+// Sidebar ----------------------------------------------------------------------------------
+
+const narrow = () => matchMedia("(max-width: 767px)").matches;
+
+function toggleSidebar() {
+  if (narrow()) return document.body.classList.toggle("jv-drawer");
+  const hidden = document.body.classList.toggle("jv-side-hidden");
+  remembered.set("sidebar", hidden ? "hidden" : null);
+  return hidden;
+}
+
+const closeDrawer = () => document.body.classList.remove("jv-drawer");
+
+// Language and theme -----------------------------------------------------------------------
+
+function switchLanguage() {
+  keepDraft();
+  lang = lang === "ko" ? "en" : "ko";
+  remembered.set("lang", lang);
+  speak();
+  $("jv-lang").focus();
+}
+
+function speak() {
+  document.documentElement.lang = lang;
+  buildSidebar();
+  buildTop();
+  buildComposer();
+  const end = $("jv-to-end");
+  end.title = t("chat.to_end");
+  end.setAttribute("aria-label", t("chat.to_end"));
+  drawThread();
+  jvWires.calls.trigger("relabel", { lang });
+}
+
+const themeChoice = () => (["light", "dark"].includes(remembered.get("theme")) ? remembered.get("theme") : "auto");
+const darkSystem = matchMedia("(prefers-color-scheme: dark)");
+
+function paintTheme() {
+  const choice = themeChoice();
+  const dark = choice === "dark" || (choice === "auto" && darkSystem.matches);
+  document.body.classList.toggle("dark", dark);
+  document.documentElement.style.colorScheme = dark ? "dark" : "light";
+}
+
+function themeMenu(button) {
+  const set = (choice) => {
+    remembered.set("theme", choice === "auto" ? null : choice);
+    paintTheme();
+    buildTop();
+    $("jv-theme").focus();
+  };
+  const item = (choice, name) => ({ icon: name, label: t(`theme.${choice}`), on: themeChoice() === choice, run: () => set(choice) });
+  menu(button, [item("auto", "auto"), item("light", "sun"), item("dark", "moon")]);
+}
+
+// Start ------------------------------------------------------------------------------------
+
+function onPageKey(e) {
+  if (e.key === "Escape" && !composing(e)) {
+    if (document.body.classList.contains("jv-drawer")) closeDrawer();
+    else if (document.body.classList.contains("jv-advanced-open")) toggleAdvanced();
+    else if (S.answering) stopAnswer();
+  } else if (e.key.toLowerCase() === "o" && e.shiftKey && (e.ctrlKey || e.metaKey)) {
+    e.preventDefault();
+    newChat();
+  } else if (e.key.toLowerCase() === "k" && (e.ctrlKey || e.metaKey)) {
+    e.preventDefault();
+    if (narrow()) document.body.classList.add("jv-drawer");
+    else document.body.classList.remove("jv-side-hidden");
+    $("jv-search").focus();
+  }
+}
+
+async function start() {
+  paintTheme();
+  darkSystem.addEventListener("change", paintTheme);
+  document.body.classList.toggle("jv-side-hidden", remembered.get("sidebar") === "hidden");
+  addEventListener("keydown", onPageKey);
+  buildThread();
+  jvWires.calls.watch("value", () => onReply(jvWires.calls.props.value));
+  jvWires.live.watch("value", () => onFrame(jvWires.live.props.value));
+  speak();
+  focusComposer();
+  document.body.classList.add("jv-ready");
+  const first = await attempt(() => call("boot"));
+  if (!first) return;
+  Object.assign(S, { model: first.model, admin: first.admin, why: first.why });
+  L.rows = first.list.rows;
+  L.total = first.list.total;
+  buildTop();
+  drawList();
+  paintReadiness(first.readiness);
+  const wanted = new URL(location.href).searchParams.get("c") || remembered.get("conversation");
+  if (wanted) await openConversation(wanted, { quiet: true });
+  else drawThread();
+  focusComposer();
+  document.body.classList.add("jv-booted");
+}
+
+// Gradio sets its parts up one after the other; all places must be there.
+(function whenReady() {
+  const places = ["jv-side", "jv-top", "jv-thread", "jv-input", "jv-buttons"];
+  if (window.jvWires?.live && places.every((id) => place(id))) start();
+  else setTimeout(whenReady, 20);
+})();

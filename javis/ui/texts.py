@@ -1,0 +1,54 @@
+"""The page's words, in every language it speaks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from javis.core.errors import JavisError
+
+LANGUAGES = ("en", "ko")
+FALLBACK = "en"
+_FOLDER = Path(__file__).with_name("i18n")
+
+
+class _Kept(dict[str, object]):
+    """A placeholder without a value stays as it is: a half-filled sentence beats an exception."""
+
+    def __missing__(self, key: str) -> str:
+        return "{" + key + "}"
+
+
+class Texts:
+    """`i18n/<language>.json`: flat keys, `{name}` for what is filled in."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[str, str]] = {
+            language: json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
+            for language in LANGUAGES
+        }
+
+    def say(self, language: str, key: str, **values: object) -> str:
+        return self.tables[language][key].format_map(_Kept(values))
+
+    def error(self, language: str, error: JavisError) -> str:
+        """The sentence of an error's code; its own English one where none is written."""
+        key = f"error.{error.code}"
+        if key not in self.tables[language]:
+            return str(error)
+        return self.say(language, key, **self._named(language, error.values))
+
+    def for_browser(self) -> str:
+        """What the page's script says by itself, as a JSON object by language."""
+        shown = {
+            language: {k: v for k, v in table.items() if not k.startswith(("error.", "admin."))}
+            for language, table in self.tables.items()
+        }
+        return json.dumps(shown, ensure_ascii=False)
+
+    def _named(self, language: str, values: dict[str, object]) -> dict[str, object]:
+        # `check_text` names the field in English ("The message"); say it in the page's language.
+        table = self.tables[language]
+        return {
+            k: table.get(f"field.{v}", v) if k in ("what", "name") else v for k, v in values.items()
+        }

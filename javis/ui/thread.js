@@ -1,0 +1,278 @@
+// The shown conversation: what the server said of it, drawn turn by turn. A turn is known by its
+// id everywhere; `pending:…` stands for one that the server has not named yet.
+
+const S = {
+  id: null,
+  title: "",
+  turns: [],
+  earlier: 0,
+  window: 40,
+  answering: false,
+  streams: new Map(), // running answers of this page, by call
+  model: null,
+  admin: false,
+  open: 0, // counts openings, so that a late reply of an earlier one is dropped
+};
+
+const scroller = () => $("jv-scroll");
+const atEnd = () => {
+  const s = scroller();
+  return s.scrollHeight - s.scrollTop - s.clientHeight < 60;
+};
+const toEnd = () => {
+  const s = scroller();
+  s.scrollTop = s.scrollHeight;
+  showEndButton();
+};
+
+function showEndButton() {
+  const button = $("jv-to-end");
+  if (button) button.hidden = atEnd();
+}
+
+function buildThread() {
+  const host = place("jv-thread");
+  host.replaceChildren(
+    el(
+      "div",
+      { id: "jv-scroll", tabindex: "-1", onscroll: showEndButton },
+      el("div", { id: "jv-column" }, el("div", { id: "jv-hello" }), el("div", { id: "jv-earlier" }), el("div", { id: "jv-turns", role: "log", "aria-live": "off" })),
+    ),
+    iconButton("end", t("chat.to_end"), toEnd, { id: "jv-to-end", hidden: true }),
+    el("div", { id: "jv-say", class: "jv-offscreen", "aria-live": "polite" }),
+  );
+}
+
+function drawThread({ follow = false } = {}) {
+  const stay = follow || atEnd();
+  const host = $("jv-turns");
+  const nodes = new Map([...host.children].map((n) => [n.dataset.turnId, n]));
+  let before = host.firstChild;
+  for (const turn of S.turns) {
+    let node = nodes.get(turn.id);
+    if (node) nodes.delete(turn.id);
+    else node = turnNode(turn.id);
+    paintTurn(node, turn);
+    if (node === before) before = before.nextSibling;
+    else host.insertBefore(node, before);
+  }
+  for (const node of nodes.values()) node.remove();
+  drawHello();
+  drawEarlier();
+  paintComposer();
+  paintTitle();
+  if (stay) toEnd();
+  else showEndButton();
+}
+
+function drawEarlier() {
+  $("jv-earlier").replaceChildren(
+    ...(S.earlier
+      ? [
+          el("button", { type: "button", class: "jv-link", onclick: showEarlier }, t("chat.earlier", { count: number(S.earlier) })),
+        ]
+      : []),
+  );
+}
+
+async function showEarlier() {
+  const s = scroller();
+  const fromEnd = s.scrollHeight - s.scrollTop;
+  S.window += 60;
+  await refresh();
+  s.scrollTop = s.scrollHeight - fromEnd;
+}
+
+const EXAMPLES = { en: ["hello.en1", "hello.en2", "hello.en3"], ko: ["hello.ko1", "hello.ko2", "hello.ko3"] };
+
+function drawHello() {
+  const host = $("jv-hello");
+  const empty = !S.id && !S.turns.length;
+  document.body.classList.toggle("jv-empty", empty);
+  if (!empty || !S.model) return host.replaceChildren();
+  const spoken = S.model.languages;
+  const tongue = spoken.includes(lang) ? lang : spoken.includes("en") ? "en" : lang;
+  const foreign = !spoken.includes(lang);
+  return host.replaceChildren(
+    el("h1", {}, t("hello.title")),
+    el("p", { class: "jv-sub" }, foreign ? t("hello.foreign", { model: S.model.title, languages: spoken.map(languageName).join(", ") }) : t("hello.sub")),
+    el(
+      "div",
+      { class: "jv-examples" },
+      EXAMPLES[tongue].map((key) => el("button", { type: "button", lang: tongue, onclick: () => send(t(key)) }, t(key))),
+    ),
+  );
+}
+
+const languageName = (code) => new Intl.DisplayNames([lang], { type: "language" }).of(code);
+
+// Taking in what the server says ---------------------------------------------------------
+
+function takeView(view) {
+  S.id = view.id;
+  S.title = view.title;
+  S.earlier = view.earlier;
+  S.answering = view.answering;
+  const live = [...S.streams.values()].find((s) => s.conversation === view.id);
+  S.turns = view.turns.map((turn) => (live && live.turn === turn.id ? { ...turn, reply: live.text || turn.reply } : turn));
+  remembered.set("conversation", view.id);
+  const url = new URL(location.href);
+  url.searchParams.set("c", view.id);
+  history.replaceState(null, "", url);
+  if (view.answering && !live) setTimeout(() => S.id === view.id && refresh(), 1000);
+}
+
+async function refresh() {
+  const asked = S.open;
+  if (!S.id) return;
+  const view = await attempt(() => call("view", { conversation: S.id, turns: S.window }));
+  if (!view || asked !== S.open) return;
+  takeView(view);
+  drawThread();
+}
+
+async function openConversation(id, { quiet = false } = {}) {
+  const asked = ++S.open;
+  keepDraft();
+  S.window = 40;
+  closeDrawer();
+  hideNotice();
+  try {
+    const view = await call("view", { conversation: id, turns: S.window });
+    if (asked !== S.open) return;
+    for (const node of [...$("jv-turns").children]) node.remove();
+    takeView(view);
+    giveDraft();
+    drawThread({ follow: true });
+    drawList();
+    showTab("chat");
+    focusComposer();
+  } catch (error) {
+    if (asked !== S.open) return;
+    if (!quiet) notice(error.message);
+    newChat();
+  }
+}
+
+function newChat() {
+  S.open++;
+  keepDraft();
+  Object.assign(S, { id: null, title: "", turns: [], earlier: 0, answering: false });
+  remembered.set("conversation", null);
+  const url = new URL(location.href);
+  url.searchParams.delete("c");
+  history.replaceState(null, "", url);
+  hideNotice();
+  giveDraft();
+  drawThread();
+  drawList();
+  closeDrawer();
+  showTab("chat");
+  focusComposer();
+}
+
+// Answers ----------------------------------------------------------------------------------
+
+let answers = 0;
+
+// `op`: reply, again or edit. The turn is drawn at once; the server's first frame names it.
+function ask(op, data, shownText, cutAt = null) {
+  const id = `s${++answers}-${Date.now().toString(36)}`;
+  const pending = { id: `pending:${id}`, user: shownText, reply: "", finish: null, answers: [], edits: [], feedback: null, about: null };
+  const kept = S.turns;
+  if (cutAt !== null) S.turns = S.turns.slice(0, S.turns.findIndex((x) => x.id === cutAt));
+  S.turns = [...S.turns, pending];
+  S.streams.set(id, { id, op, data, shownText, kept, conversation: S.id, turn: pending.id, text: "", named: false, opened: S.open });
+  S.answering = true;
+  drawThread({ follow: true });
+  jvWires.live.trigger(jvWires.live.send, { ...data, op, call: id, lang });
+  watchStart(id);
+}
+
+// A server that is gone says nothing: after a while the text goes back to its writer.
+function watchStart(id) {
+  setTimeout(() => {
+    const stream = S.streams.get(id);
+    if (stream && !stream.heard) endRefused(stream, { code: "unreachable", message: t("unreachable") });
+  }, 30000);
+}
+
+function onFrame(frame) {
+  const stream = frame && S.streams.get(frame.call);
+  if (!stream) return;
+  stream.heard = true;
+  if (frame.error && !frame.turn) return endRefused(stream, frame.error);
+  const shown = stream.opened === S.open || stream.conversation === S.id;
+  if (!stream.named) nameStream(stream, frame, shown);
+  stream.text = frame.text;
+  const turn = S.id === stream.conversation && S.turns.find((x) => x.id === stream.turn);
+  if (turn) {
+    const stay = atEnd();
+    turn.reply = frame.text;
+    const node = document.querySelector(`#jv-turns > [data-turn-id="${CSS.escape(turn.id)}"]`);
+    if (node) paintReply(node, turn);
+    if (stay) toEnd();
+    else showEndButton();
+  }
+  if (frame.done || frame.error) endStream(stream, frame);
+}
+
+function nameStream(stream, frame, shown) {
+  const fresh = !stream.conversation;
+  const old = stream.turn;
+  Object.assign(stream, { named: true, conversation: frame.conversation, turn: frame.turn });
+  if (shown) {
+    if (fresh) takeNew(frame.conversation, stream.shownText);
+    const turn = S.turns.find((x) => x.id === old);
+    if (turn) turn.id = frame.turn;
+    const node = document.querySelector(`#jv-turns > [data-turn-id="${CSS.escape(old)}"]`);
+    if (node) node.dataset.turnId = frame.turn;
+    if (S.stopWanted === stream.id) stopAnswer();
+    sent(stream);
+  }
+  loadList();
+}
+
+function takeNew(conversation, text) {
+  S.id = conversation;
+  S.title = text.trim().split("\n")[0].slice(0, 60);
+  remembered.set("conversation", conversation);
+  const url = new URL(location.href);
+  url.searchParams.set("c", conversation);
+  history.replaceState(null, "", url);
+}
+
+async function endStream(stream, frame) {
+  S.streams.delete(stream.id);
+  if (S.id === stream.conversation) {
+    S.answering = false;
+    if (frame.error) notice(frame.error.message);
+    await refresh();
+    if (document.activeElement === document.body) focusComposer();
+    $("jv-say").textContent = t("chat.done");
+  }
+  loadReadiness();
+}
+
+// Nothing was stored: the page goes back to what it showed, and the words to their writer.
+function endRefused(stream, error) {
+  S.streams.delete(stream.id);
+  if (stream.opened === S.open) {
+    S.turns = stream.kept;
+    S.answering = false;
+    drawThread();
+  }
+  giveBack(stream, error);
+}
+
+async function stopAnswer() {
+  const stream = [...S.streams.values()].find((s) => s.conversation === S.id || s.opened === S.open);
+  if (stream && !stream.named) {
+    S.stopWanted = stream.id;
+    return;
+  }
+  S.stopWanted = null;
+  if (S.id) await attempt(() => call("stop", { conversation: S.id }));
+}
+
+const latest = () => S.turns.at(-1);

@@ -1,0 +1,93 @@
+// A thumb counts at once. The panel below it asks for more, and may be closed or ignored.
+
+const REASONS = ["inaccurate", "inappropriate", "not_what_i_meant", "too_long", "too_short", "wrong_tone", "wrong_language", "other"];
+
+async function storeVote(id, vote) {
+  const kept = await attempt(() => call("rate", { turn: id, ...vote }));
+  if (!kept) return false;
+  const turn = turnOf(id);
+  if (turn) turn.feedback = kept.feedback;
+  paintReadiness(kept.readiness);
+  drawThread();
+  return true;
+}
+
+async function rate(id, value) {
+  const before = turnOf(id).feedback;
+  if (before?.rating === value) {
+    closePanel(id);
+    if (await storeVote(id, { rating: null })) toast(t("thumb.revoked"));
+    return;
+  }
+  const vote = { rating: value, reasons: [], comment: before?.comment || "", correction: before?.correction ?? null };
+  if (!(await storeVote(id, vote))) return;
+  $("jv-say").textContent = t("thumb.counted");
+  openPanel(id);
+}
+
+function closePanel(id) {
+  nodeOf(id)?.querySelector(".jv-panel")?.remove();
+}
+
+function openPanel(id) {
+  closePanel(id);
+  const turn = turnOf(id);
+  const kept = turn.feedback || {};
+  const chosen = new Set(kept.reasons || []);
+  const chips = REASONS.map((reason) =>
+    el(
+      "button",
+      {
+        type: "button",
+        class: "jv-chip",
+        "aria-pressed": String(chosen.has(reason)),
+        onclick: (e) => {
+          chosen.has(reason) ? chosen.delete(reason) : chosen.add(reason);
+          e.currentTarget.setAttribute("aria-pressed", String(chosen.has(reason)));
+        },
+      },
+      t(`reason.${reason}`),
+    ),
+  );
+  const comment = el("input", { type: "text", maxlength: "2000", placeholder: t("thumb.comment"), "aria-label": t("thumb.comment") });
+  comment.value = kept.comment || "";
+  const area = el("textarea", { rows: "4", "aria-label": t("thumb.wanted") });
+  area.value = kept.correction ?? turn.reply;
+  const wanted = el("details", { class: "jv-wanted", open: Boolean(kept.correction) }, el("summary", {}, t("thumb.wanted")), area);
+  wanted.addEventListener("toggle", () => {
+    area.style.height = "auto";
+    area.style.height = `${Math.min(area.scrollHeight + 2, innerHeight * 0.45)}px`;
+  });
+  const save = async () => {
+    const correction = wanted.open && area.value.trim() && area.value.trim() !== turn.reply.trim() ? area.value : null;
+    const vote = { rating: turnOf(id).feedback?.rating ?? null, reasons: [...chosen], comment: comment.value, correction };
+    if (await storeVote(id, vote)) {
+      closePanel(id);
+      toast(t("thumb.saved"));
+      nodeOf(id)?.querySelector('[data-act="note"]')?.focus();
+    }
+  };
+  const close = () => {
+    closePanel(id);
+    nodeOf(id)?.querySelector('[data-act="note"]')?.focus();
+  };
+  const panel = el(
+    "section",
+    { class: "jv-panel", "aria-label": t("thumb.panel") },
+    el("header", {}, el("strong", {}, t(kept.rating === "good" ? "thumb.thanks_good" : "thumb.thanks_bad")), iconButton("close", t("close"), close)),
+    kept.rating === "good" ? null : el("div", { class: "jv-chips", role: "group", "aria-label": t("thumb.reasons") }, chips),
+    comment,
+    wanted,
+    el("div", { class: "jv-row" }, el("span", { class: "jv-hint" }, t("thumb.optional")), el("button", { type: "button", class: "jv-primary", onclick: save }, t("save"))),
+  );
+  panel.addEventListener("keydown", (e) => {
+    if (e.key === "Escape") {
+      e.stopPropagation();
+      close();
+    } else if (e.key === "Enter" && e.target === comment && !composing(e)) save();
+  });
+  nodeOf(id).querySelector(".jv-slot").append(panel);
+  panel.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });
+}
+
+const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 
 from javis.core.errors import VersionError
 from javis.core.types import Version
 from javis.engine.gguf_header import read_header
 from javis.versions import gguf as converter
+from tests.versions import tiny
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*is_gradient_checkpointing.*:FutureWarning", "ignore:.*Upcasting.*:UserWarning"

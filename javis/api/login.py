@@ -109,7 +109,10 @@ def _fields(body: bytes, content_type: str) -> dict[str, str]:
         if not isinstance(data, dict):
             raise UserInputError("bad_login", "Send name and password as a form or as JSON.")
         return {key: value for key, value in data.items() if isinstance(value, str)}
-    parsed = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
+    try:
+        parsed = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
+    except ValueError:
+        raise UserInputError("bad_login", "Send name and password and nothing more.") from None
     return {key: values[-1] for key, values in parsed.items()}
 
 

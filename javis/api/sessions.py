@@ -157,9 +157,9 @@ class Throttle:
     def failed(self, key: tuple[str, str]) -> None:
         if len(self._failures) >= MAX_TRACKED:
             kept = {k: self._recent(k) for k in self._failures}
-            self._failures = {k: times for k, times in kept.items() if times}
-            while len(self._failures) >= MAX_TRACKED:
-                del self._failures[next(iter(self._failures))]
+            recent = [(k, times) for k, times in kept.items() if times]
+            # Far more addresses than people: forget the first ones, many at a time.
+            self._failures = dict(recent[-MAX_TRACKED * 3 // 4 :])
         self._failures[key] = [*self._recent(key), self._now()]
 
     def succeeded(self, key: tuple[str, str]) -> None:

@@ -225,7 +225,7 @@ def test_refused(site: Site, fields: dict[str, object], param: str) -> None:
         error = error_of(ask(site, **{**stream, **fields}))
         assert error["type"] == "invalid_request_error"
         assert error["param"] == param
-        assert param.partition("[")[0].partition(".")[0] in error["message"].replace("message ", "")
+        assert param.partition("[")[0].rstrip("s") in error["message"]
     assert site.engine.running == 0
 
 

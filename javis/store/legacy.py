@@ -139,7 +139,6 @@ def _understand(row: Any, owner: str) -> tuple[Conversation, Turn, Feedback]:
     turn_id = new_turn_id()
     # One conversation each: the rows do not say that one message followed another.
     conversation = Conversation(new_conversation_id(), owner, title, at, at, head=turn_id)
-    model = row.get("model")
     turn = Turn(
         id=turn_id,
         conversation_id=conversation.id,
@@ -148,7 +147,7 @@ def _understand(row: Any, owner: str) -> tuple[Conversation, Turn, Feedback]:
         user=user,
         reply=reply,
         finish="imported",
-        model=model if isinstance(model, str) else "",
+        model=check_text(row.get("model") or "", "The model", 200, empty_ok=True),
         origin="import",
     )
     feedback = Feedback(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from zlib import crc32
@@ -19,6 +18,7 @@ from javis.store.rows import Tables
 _HEADER = re.compile(rb"JVS1 [0-9a-f]{8} \d+ \[")
 _HEADER_BYTES = len(MAGIC) + 9
 _MOST_SEEDS = 16
+_MOST_CUTS = 64
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class RepairReport:
     """First and last number of each gap. Records lost at the very end have no number."""
     lost_bytes: int = 0
     damaged_at: list[int] = field(default_factory=list)
-    """Byte of each damaged or doubled line."""
+    """Byte of each damaged or doubled stretch."""
     rows: dict[str, int] = field(default_factory=dict)
     """Rows of each table in the new file."""
 
@@ -91,20 +91,38 @@ class _Salvage:
         self._seeds = [0]
         self._seq: int | None = None
         self._offset = 0
+        self._bad_until = -1
 
     def take(self, line: bytes) -> None:
+        """Take over what is whole in a line; as a rule all of it.
+
+        Where a newline was lost, records have run together. A header in the line may also be
+        something a user wrote, so every piece between two of them is tried, longest first.
+        """
         body = line.removesuffix(b"\n")
-        record = self._prove(body)
-        if record is not None:
-            self._accept(record, len(line))
-        else:
-            for piece, length in _pieces(line):
-                record = self._prove(piece) or self._prove(piece[:-1])
-                if record is not None:
-                    self._accept(record, length)
-                else:
-                    self._reject(piece, length)
+        starts = [match.start() for match in _HEADER.finditer(body) if match.start()]
+        cuts = [0, *starts[:_MOST_CUTS], len(line)]
+        place = 0
+        while place < len(cuts) - 1:
+            begin = cuts[place]
+            stop = next(
+                (s for s in range(len(cuts) - 1, place, -1) if self._whole(line, begin, cuts[s])),
+                None,
+            )
+            if stop is None:
+                self._reject(line[begin : cuts[place + 1]])
+            place = stop or place + 1
+        if self._bad_until == self._offset:
             self._remember(body)
+
+    def _whole(self, line: bytes, begin: int, end: int) -> bool:
+        """Accept line[begin:end] if it is a record and its newline, or what became of that."""
+        record = self._prove(line[begin : end - 1])
+        if record is None and end == len(line):
+            record = self._prove(line[begin:])
+        if record is not None:
+            self._accept(record, end - begin)
+        return record is not None
 
     def finish(self) -> Tables:
         self.report.rows = {name: len(table.rows) for name, table in self.tables.tables.items()}
@@ -128,11 +146,13 @@ class _Salvage:
         self.report.records += 1
         self._offset += length
 
-    def _reject(self, piece: bytes, length: int) -> None:
-        self.report.damaged_at.append(self._offset)
-        self.report.lost_bytes += length
-        self._remember(piece)
-        self._offset += length
+    def _reject(self, piece: bytes) -> None:
+        if self._bad_until != self._offset:
+            self.report.damaged_at.append(self._offset)
+        self.report.lost_bytes += len(piece)
+        self._remember(piece.removesuffix(b"\n"))
+        self._offset += len(piece)
+        self._bad_until = self._offset
 
     def _remember(self, bad: bytes) -> None:
         """Note what the next record may have started its checksum from."""
@@ -142,10 +162,3 @@ class _Salvage:
             seeds.append(stated)
         # The last proven one stays in front: a doubled line may stand in between.
         self._seeds = self._seeds[:1] + (self._seeds[1:] + seeds)[-_MOST_SEEDS:]
-
-
-def _pieces(line: bytes) -> Iterator[tuple[bytes, int]]:
-    """The line cut where records may have run together as a newline was lost, with lengths."""
-    starts = [0] + [match.start() for match in _HEADER.finditer(line) if match.start()]
-    for start, end in zip(starts, [*starts[1:], len(line)], strict=True):
-        yield line[start:end].removesuffix(b"\n"), end - start

@@ -122,7 +122,7 @@ def make_asgi(application: Application) -> Any:
     api = build_api(application.services, auth)
     install_guards(api, settings, auth)
     page = build_page(application.services, auth.user_of)
-    return gr.mount_gradio_app(api, page, path="/", **mount_options(application.services))
+    return gr.mount_gradio_app(api, page, path="/", **mount_options())
 
 
 def serve(settings: Settings, *, window: bool = False, say: Say = print) -> None:

@@ -111,7 +111,7 @@ def stream(address: str, path: str, body: dict[str, Any]) -> Streamed:
 def _delta(event: dict[str, Any]) -> str:
     if event.get("choices"):
         return str(event["choices"][0]["delta"].get("content") or "")
-    return str(event.get("delta") or "")
+    return str(event.get("text") or "")
 
 
 def post(address: str, path: str, body: dict[str, Any]) -> Any:

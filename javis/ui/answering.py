@@ -41,9 +41,20 @@ class Controls:
             top_p=cast(float, self.top_p),
             max_tokens=cast(int, self.max_tokens),
             repetition_penalty=cast(float, self.penalty),
-            seed=None if self.seed in (None, "") else cast(int, self.seed),
+            seed=self._seed(),
         )
         return Options(sampling, self.version or None, self.system_prompt, drop)
+
+    def _seed(self) -> int | None:
+        """The field is text, as an empty one means "draw one for each answer"."""
+        text = self.seed.strip() if isinstance(self.seed, str) else self.seed
+        if text is None or text == "":
+            return None
+        if isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) <= 12:
+            return int(text)
+        if isinstance(text, int):
+            return text
+        raise UserInputError("not_whole", "{name} must be a whole number.", name="seed")
 
 
 class Answering:

@@ -13,9 +13,10 @@ from javis.ui.admin import AdminTab
 from javis.ui.answering import Answering, Controls
 from javis.ui.calls import Calls
 from javis.ui.controls import ControlBar, advanced_panel, toolbar_controls
-from javis.ui.edge import Edge, Json, Payload, UserOf
+from javis.ui.edge import Edge, Handler, Json, Payload, UserOf
+from javis.ui.presets import Presets
 from javis.ui.relabel import Relabel
-from javis.ui.texts import Texts
+from javis.ui.texts import FALLBACK, Texts
 from javis.ui.theme import theme
 
 _HERE = Path(__file__).parent
@@ -28,6 +29,7 @@ SCRIPTS = (
     "thumbs.js",
     "sidebar.js",
     "composer.js",
+    "admin.js",
     "page.js",
 )
 STYLES = ("style.css", "chat.css", "controls.css")
@@ -61,10 +63,13 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
                 _place("jv-top")
                 bar = _chat(services)
                 admin = AdminTab(services, edge)
+        language = gr.Textbox(FALLBACK, visible="hidden", elem_id="jv-language")
         calls, live = _wires(texts)
-        _serve(services, edge, calls, live, bar)
-        Relabel(services, edge, bar, admin).attach(calls)
-        admin.attach(calls)
+        _answers(services, edge, live, bar)
+        _questions(edge, calls, {**Calls(services, texts).table(), **admin.table()})
+        Relabel(services, edge, bar, [*bar.words(), *admin.words()]).attach(calls, language)
+        Presets(services, edge, bar).attach(calls, language)
+        admin.attach(calls, language)
     page.queue(max_size=QUEUE_SIZE, api_open=False)
     return page
 
@@ -145,7 +150,7 @@ def _wires(texts: Texts) -> tuple[gr.HTML, gr.HTML]:
     return calls, live
 
 
-def _serve(services: Services, edge: Edge, calls: gr.HTML, live: gr.HTML, bar: ControlBar) -> None:
+def _answers(services: Services, edge: Edge, live: gr.HTML, bar: ControlBar) -> None:
     answering = Answering(services)
 
     def send(
@@ -179,8 +184,11 @@ def _serve(services: Services, edge: Edge, calls: gr.HTML, live: gr.HTML, bar: C
         preprocess=False,
         api_visibility="private",
     )
+
+
+def _questions(edge: Edge, calls: gr.HTML, handlers: dict[str, Handler]) -> None:
     calls.call(
-        edge.call(Calls(services, edge.texts).table()),
+        edge.call(handlers),
         outputs=calls,
         show_progress="hidden",
         trigger_mode="multiple",

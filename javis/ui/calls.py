@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import cast
 
 from javis.core.errors import UserInputError
-from javis.core.types import MAX_TITLE_CHARS, Rating
+from javis.core.types import MAX_TITLE_CHARS
 from javis.service.services import Services
 from javis.ui.edge import Handler, Json, Payload, User
 from javis.ui.texts import Texts
@@ -130,7 +129,7 @@ class Calls:
         feedback = self._services.feedback.rate(
             user.name,
             payload.id("turn"),
-            cast("Rating | None", rating),
+            rating,
             payload.texts("reasons"),
             comment,
             correction,

@@ -37,7 +37,7 @@ function code(text) {
       "figcaption",
       {},
       el("span", {}, name || t("msg.code")),
-      el("button", { type: "button", class: "jv-copy", onclick: (e) => copyText(source, e.currentTarget) }, icon("copy"), el("span", {}, t("msg.copy"))),
+      el("button", { class: "jv-copy", onclick: (e) => copyText(source, e.currentTarget) }, icon("copy"), el("span", {}, t("msg.copy"))),
     ),
     el("pre", { tabindex: "0" }, el("code", {}, ["text", "txt", "plain", "markdown"].includes(name) ? source : highlighted(source))),
   );

@@ -13,7 +13,7 @@ function buildComposer() {
   box.value = text;
   place("jv-buttons").replaceChildren(
     iconButton("tune", t("composer.advanced"), toggleAdvanced, { id: "jv-tune", "aria-expanded": "false", "aria-controls": "jv-advanced" }),
-    el("button", { type: "button", id: "jv-send", onclick: () => (S.answering ? stopAnswer() : send(area().value, true)) }),
+    el("button", { id: "jv-send", onclick: () => (S.answering ? stopAnswer() : send(area().value, true)) }),
   );
   grow();
   paintComposer();
@@ -116,12 +116,13 @@ function giveDraft() {
 // What went wrong, above the composer: what happened, what was kept, what to do.
 function notice(text, action = null) {
   const host = $("jv-notice");
-  host.replaceChildren(
+  if (!host || document.body.classList.contains("jv-on-admin")) return toast(text);
+  return host.replaceChildren(
     el(
       "div",
       { class: "jv-notice" },
       el("p", {}, text),
-      action ? el("button", { type: "button", class: "jv-primary", onclick: action.run }, action.label) : "",
+      action ? el("button", { class: "jv-primary", onclick: action.run }, action.label) : "",
       iconButton("close", t("close"), hideNotice),
     ),
   );

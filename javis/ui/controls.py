@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from javis.core.types import BASE, MAX_SEED, MAX_TOKENS_LIMIT
+from javis.core.types import BASE, MAX_TOKENS_LIMIT
 from javis.service.services import Services
+from javis.ui.labels import Words
 from javis.ui.texts import Texts
-
-Relabelled = list[tuple[gr.components.Component, dict[str, str]]]
-"""A component and the text key of each of its worded properties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class ControlBar:
     top_p: gr.Slider
     max_tokens: gr.Slider
     penalty: gr.Slider
-    seed: gr.Number
+    seed: gr.Textbox
     system_prompt: gr.Textbox
     preset: gr.Dropdown
     save_preset: gr.Button
@@ -41,24 +39,22 @@ class ControlBar:
             self.system_prompt,
         ]
 
-    def worded(self) -> Relabelled:
+    def words(self) -> list[Words]:
         return [
-            (self.version, {"label": "controls.version"}),
-            (self.temperature, {"label": "controls.temperature"}),
-            (self.top_p, {"label": "controls.top_p", "info": "controls.top_p_info"}),
-            (self.max_tokens, {"label": "controls.max_tokens", "info": "controls.max_tokens_info"}),
-            (self.penalty, {"label": "controls.penalty", "info": "controls.penalty_info"}),
-            (self.seed, {"label": "controls.seed", "placeholder": "controls.seed_placeholder"}),
-            (
+            Words(self.version, label="controls.version"),
+            Words(self.temperature, label="controls.temperature"),
+            Words(self.top_p, label="controls.top_p", info="controls.top_p_info"),
+            Words(self.max_tokens, label="controls.max_tokens", info="controls.max_tokens_info"),
+            Words(self.penalty, label="controls.penalty", info="controls.penalty_info"),
+            Words(self.seed, label="controls.seed", placeholder="controls.seed_placeholder"),
+            Words(
                 self.system_prompt,
-                {
-                    "label": "controls.system_prompt",
-                    "placeholder": "controls.system_prompt_placeholder",
-                },
+                label="controls.system_prompt",
+                placeholder="controls.system_prompt_placeholder",
             ),
-            (self.preset, {"label": "controls.preset"}),
-            (self.save_preset, {"value": "controls.preset_save"}),
-            (self.delete_preset, {"value": "controls.preset_delete"}),
+            Words(self.preset, label="controls.preset"),
+            Words(self.save_preset, value="controls.preset_save"),
+            Words(self.delete_preset, value="controls.preset_delete"),
         ]
 
 
@@ -112,7 +108,7 @@ def advanced_panel(services: Services, version: gr.Dropdown, temperature: gr.Sli
             step=16,
             elem_id="jv-max-tokens",
         )
-        seed = gr.Number(None, precision=0, minimum=0, maximum=MAX_SEED, elem_id="jv-seed")
+        seed = gr.Textbox("", max_lines=1, elem_id="jv-seed")
     system_prompt = gr.Textbox(
         services.preferences.system_prompt(), lines=3, max_lines=8, elem_id="jv-system-prompt"
     )

@@ -58,7 +58,7 @@ function icon(name) {
 function iconButton(name, label, onclick, extra = {}) {
   return el(
     "button",
-    { type: "button", "aria-label": label, title: label, onclick, ...extra, class: `jv-ib ${extra.class || ""}` },
+    { "aria-label": label, title: label, onclick, ...extra, class: `jv-ib ${extra.class || ""}` },
     icon(name),
   );
 }
@@ -127,12 +127,12 @@ function call(kind, data = {}) {
 }
 
 function onReply(reply) {
+  if (reply?.call === "form") return onForm(reply);
   const asked = reply && waiting.get(reply.call);
-  if (!asked) return;
+  if (!asked) return undefined;
   waiting.delete(reply.call);
   clearTimeout(asked.timer);
-  if (reply.error) asked.reject(new CallError(reply.error));
-  else asked.resolve(reply.ok);
+  return reply.error ? asked.reject(new CallError(reply.error)) : asked.resolve(reply.ok);
 }
 
 // Quiet confirmations, with an undo where there is one.
@@ -141,7 +141,7 @@ function toast(text, action = null) {
   const card = el("div", { class: "jv-toast" }, el("span", {}, text));
   const close = () => card.remove();
   if (action) {
-    card.append(el("button", { type: "button", class: "jv-link", onclick: () => (close(), action.run()) }, action.label));
+    card.append(el("button", { class: "jv-link", onclick: () => (close(), action.run()) }, action.label));
   }
   host.replaceChildren(card);
   setTimeout(close, action ? 9000 : 3500);

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 MAX_ID_CHARS = 100
+FORM = "form"
+"""The `call` of a reply that no question of the script waits for: a button of Gradio's."""
 
 
 class User(Protocol):
@@ -106,7 +108,8 @@ class Edge:
 
         def callback(event: gr.EventData, request: gr.Request) -> Json:
             payload = Payload(event._data)
-            try:
+
+            def work() -> Json:
                 user = self._user_of(request)
                 kind = payload.get("kind")
                 handler = handlers.get(kind) if isinstance(kind, str) else None
@@ -114,11 +117,18 @@ class Edge:
                     raise UserInputError(
                         "bad_request", "The page sent something unexpected ({name}).", name="kind"
                     )
-                return {"call": payload.call, "ok": handler(user, payload)}
-            except Exception as error:  # noqa: BLE001 - the outer edge
-                return {"call": payload.call, "error": self.failure(payload.language, error)}
+                return handler(user, payload)
+
+            return self.reply(payload, work)
 
         return callback
+
+    def reply(self, payload: Payload, work: Callable[[], Json]) -> Json:
+        """What `work` returns, or why it failed, as the script expects it."""
+        try:
+            return {"call": payload.call, "ok": work()}
+        except Exception as error:  # noqa: BLE001 - the outer edge
+            return {"call": payload.call, "error": self.failure(payload.language, error)}
 
     def stream(self, payload: Payload, frames: Callable[[], Iterator[Json]]) -> Iterator[Json]:
         """The frames; when they fail, one more that says why."""
@@ -134,7 +144,10 @@ class Edge:
 
     def admin(self, request: gr.Request) -> User:
         """The user, if an admin; Forbidden otherwise."""
-        user = self._user_of(request)
+        return self.require_admin(self._user_of(request))
+
+    @staticmethod
+    def require_admin(user: User) -> User:
         if not user.is_admin:
             raise Forbidden("admin_only", "Only the admin can do this.")
         return user

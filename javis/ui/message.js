@@ -65,7 +65,7 @@ function paintNote(node, turn) {
   const offer = ["error", "interrupted", "cancelled"].includes(kind) && latest() === turn;
   host.replaceChildren(
     ...parts.map((p) => el("span", {}, p)),
-    ...(offer ? [el("button", { type: "button", class: "jv-link", onclick: () => regenerate(turn.id) }, t("msg.again"))] : []),
+    ...(offer ? [el("button", { class: "jv-link", onclick: () => regenerate(turn.id) }, t("msg.again"))] : []),
   );
 }
 
@@ -83,7 +83,7 @@ function paintBar(node, turn) {
     iconButton("copy", t("msg.copy"), (e) => copyText(turn.reply, e.currentTarget), { "data-act": "copy" }),
     thumb("up", "good"),
     thumb("down", "bad"),
-    turn.feedback ? el("button", { type: "button", class: "jv-link", "data-act": "note", onclick: () => openPanel(turn.id) }, t("thumb.more")) : "",
+    turn.feedback ? el("button", { class: "jv-link", "data-act": "note", onclick: () => openPanel(turn.id) }, t("thumb.more")) : "",
     iconButton("again", t("msg.again"), () => regenerate(turn.id), { "data-act": "again", disabled: S.answering }),
     pager(turn.answers, turn.id, "msg.answers"),
     iconButton("edit", t("msg.edit_reply"), () => editReply(turn.id), { "data-act": "edit-reply", disabled: S.answering }),
@@ -153,7 +153,7 @@ function editor(text, saveKey, save, close) {
     "div",
     { class: "jv-editor" },
     area,
-    el("div", { class: "jv-row" }, el("button", { type: "button", class: "jv-plain", onclick: close }, t("cancel")), el("button", { type: "button", class: "jv-primary", onclick: done }, t(saveKey))),
+    el("div", { class: "jv-row" }, el("button", { class: "jv-plain", onclick: close }, t("cancel")), el("button", { class: "jv-primary", onclick: done }, t(saveKey))),
   );
   setTimeout(() => {
     grow();

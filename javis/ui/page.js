@@ -4,7 +4,7 @@ function buildTop() {
   place("jv-top").replaceChildren(
     iconButton("menu", t("side.show"), toggleSidebar, { id: "jv-show" }),
     el("div", { id: "jv-title" }),
-    el("button", { type: "button", id: "jv-model", "aria-haspopup": "dialog", onclick: (e) => aboutModel(e.currentTarget) }),
+    el("button", { id: "jv-model", "aria-haspopup": "dialog", onclick: (e) => aboutModel(e.currentTarget) }),
     el(
       "div",
       { class: "jv-tabs" },
@@ -12,10 +12,10 @@ function buildTop() {
         ? el(
             "div",
             { role: "tablist", "aria-label": t("tabs.label") },
-            ["chat", "admin"].map((name) => el("button", { type: "button", role: "tab", id: `jv-tab-${name}`, "aria-controls": `jv-${name}`, onclick: () => showTab(name) }, t(`tabs.${name}`))),
+            ["chat", "admin"].map((name) => el("button", { role: "tab", id: `jv-tab-${name}`, "aria-controls": `jv-${name}`, onclick: () => showTab(name) }, t(`tabs.${name}`))),
           )
         : null,
-      el("button", { type: "button", id: "jv-lang", class: "jv-ib", lang: lang === "ko" ? "en" : "ko", "aria-label": t("top.language"), title: t("top.language"), onclick: switchLanguage }, lang === "ko" ? "EN" : "한"),
+      el("button", { id: "jv-lang", class: "jv-ib", lang: lang === "ko" ? "en" : "ko", "aria-label": t("top.language"), title: t("top.language"), onclick: switchLanguage }, lang === "ko" ? "EN" : "한"),
       iconButton({ light: "sun", dark: "moon", auto: "auto" }[themeChoice()], t("top.theme"), (e) => themeMenu(e.currentTarget), { id: "jv-theme", "aria-haspopup": "menu" }),
     ),
   );
@@ -69,7 +69,7 @@ function showTab(name) {
   for (const tab of document.querySelectorAll("#jv-top [role=tab]")) {
     tab.setAttribute("aria-selected", String(tab.id === `jv-tab-${name}`));
   }
-  if (name === "admin" && S.admin) jvWires.calls.trigger("admin_open", { lang });
+  if (name === "admin" && S.admin) openAdmin();
 }
 
 // Sidebar ----------------------------------------------------------------------------------

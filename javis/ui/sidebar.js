@@ -19,10 +19,10 @@ function buildSidebar() {
       "nav",
       { id: "jv-nav", "aria-label": t("side.label") },
       el("div", { class: "jv-brand" }, logo(), el("strong", {}, "JAVIS"), iconButton("menu", t("side.hide"), toggleSidebar, { id: "jv-hide" })),
-      el("button", { type: "button", id: "jv-new", onclick: newChat }, icon("plus"), el("span", {}, t("side.new"))),
+      el("button", { id: "jv-new", onclick: newChat }, icon("plus"), el("span", {}, t("side.new"))),
       el("label", { class: "jv-search" }, icon("search"), search),
       el("div", { id: "jv-list", tabindex: "-1" }),
-      el("div", { id: "jv-foot" }, el("div", { id: "jv-ready" }), el("div", { class: "jv-row jv-files" }, el("button", { type: "button", class: "jv-plain", onclick: () => file.click() }, icon("in"), t("side.import")), el("a", { class: "jv-plain", href: "api/conversations/export", download: "" }, icon("out"), t("side.export")), file)),
+      el("div", { id: "jv-foot" }, el("div", { id: "jv-ready" }), el("div", { class: "jv-row jv-files" }, el("button", { class: "jv-plain", onclick: () => file.click() }, icon("in"), t("side.import")), el("a", { class: "jv-plain", href: "api/conversations/export", download: "" }, icon("out"), t("side.export")), file)),
     ),
     el("div", { id: "jv-shade", onclick: closeDrawer }),
   );
@@ -75,7 +75,7 @@ function drawList() {
     parts.push(rowNode(row));
   }
   if (!L.rows.length) parts.push(el("p", { class: "jv-none" }, t(L.query ? "side.nothing" : "side.empty")));
-  if (L.rows.length < L.total) parts.push(el("button", { type: "button", class: "jv-link", onclick: () => loadList(true) }, t("side.more")));
+  if (L.rows.length < L.total) parts.push(el("button", { class: "jv-link", onclick: () => loadList(true) }, t("side.more")));
   host.replaceChildren(...parts);
 }
 
@@ -84,7 +84,7 @@ function rowNode(row) {
   return el(
     "div",
     { class: `jv-item${here ? " is-here" : ""}`, "data-conversation-id": row.id },
-    el("button", { type: "button", class: "jv-open", "aria-current": here ? "true" : null, title: row.title, onclick: () => openConversation(row.id) }, row.title || t("side.untitled")),
+    el("button", { class: "jv-open", "aria-current": here ? "true" : null, title: row.title, onclick: () => openConversation(row.id) }, row.title || t("side.untitled")),
     iconButton("more", t("side.menu", { title: row.title }), (e) => rowMenu(row, e.currentTarget), { "aria-haspopup": "menu" }),
   );
 }
@@ -98,7 +98,7 @@ function menu(button, items) {
     items.map((item) =>
       item.href
         ? el("a", { role: "menuitem", href: item.href, download: "", onclick: () => close() }, icon(item.icon), item.label)
-        : el("button", { type: "button", role: "menuitem", "aria-checked": item.on === undefined ? null : String(item.on), onclick: () => (close(), item.run()) }, item.icon ? icon(item.icon) : "", item.label, item.on ? icon("check") : ""),
+        : el("button", { role: "menuitem", "aria-checked": item.on === undefined ? null : String(item.on), onclick: () => (close(), item.run()) }, item.icon ? icon(item.icon) : "", item.label, item.on ? icon("check") : ""),
     ),
   );
   const close = () => {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from string import Formatter
 
 from javis.core.errors import JavisError
 
@@ -19,6 +20,10 @@ class _Kept(dict[str, object]):
         return "{" + key + "}"
 
 
+def _placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
 class Texts:
     """`i18n/<language>.json`: flat keys, `{name}` for what is filled in."""
 
@@ -32,16 +37,16 @@ class Texts:
         return self.tables[language][key].format_map(_Kept(values))
 
     def error(self, language: str, error: JavisError) -> str:
-        """The sentence of an error's code; its own English one where none is written."""
-        key = f"error.{error.code}"
-        if key not in self.tables[language]:
+        """The sentence of an error's code; its own English one where none fits."""
+        text = self.tables[language].get(f"error.{error.code}")
+        if text is None or not _placeholders(text) <= error.values.keys():
             return str(error)
-        return self.say(language, key, **self._named(language, error.values))
+        return text.format_map(self._named(language, error.values))
 
     def for_browser(self) -> str:
         """What the page's script says by itself, as a JSON object by language."""
         shown = {
-            language: {k: v for k, v in table.items() if not k.startswith(("error.", "admin."))}
+            language: {k: v for k, v in table.items() if not k.startswith(("error.", "field."))}
             for language, table in self.tables.items()
         }
         return json.dumps(shown, ensure_ascii=False)

@@ -69,7 +69,7 @@ function drawEarlier() {
   $("jv-earlier").replaceChildren(
     ...(S.earlier
       ? [
-          el("button", { type: "button", class: "jv-link", onclick: showEarlier }, t("chat.earlier", { count: number(S.earlier) })),
+          el("button", { class: "jv-link", onclick: showEarlier }, t("chat.earlier", { count: number(S.earlier) })),
         ]
       : []),
   );
@@ -99,7 +99,7 @@ function drawHello() {
     el(
       "div",
       { class: "jv-examples" },
-      EXAMPLES[tongue].map((key) => el("button", { type: "button", lang: tongue, onclick: () => send(t(key)) }, t(key))),
+      EXAMPLES[tongue].map((key) => el("button", { lang: tongue, onclick: () => send(t(key)) }, t(key))),
     ),
   );
 }

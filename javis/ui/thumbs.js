@@ -38,7 +38,6 @@ function openPanel(id) {
     el(
       "button",
       {
-        type: "button",
         class: "jv-chip",
         "aria-pressed": String(chosen.has(reason)),
         onclick: (e) => {
@@ -78,7 +77,7 @@ function openPanel(id) {
     kept.rating === "good" ? null : el("div", { class: "jv-chips", role: "group", "aria-label": t("thumb.reasons") }, chips),
     comment,
     wanted,
-    el("div", { class: "jv-row" }, el("span", { class: "jv-hint" }, t("thumb.optional")), el("button", { type: "button", class: "jv-primary", onclick: save }, t("save"))),
+    el("div", { class: "jv-row" }, el("span", { class: "jv-hint" }, t("thumb.optional")), el("button", { class: "jv-primary", onclick: save }, t("save"))),
   );
   panel.addEventListener("keydown", (e) => {
     if (e.key === "Escape") {

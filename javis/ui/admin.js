@@ -1,0 +1,96 @@
+// The admin's view of the running program: facts in plain words, as text.
+
+function megabytes(bytes) {
+  return bytes > 2 ** 30 ? `${number(bytes / 2 ** 30, 1)} GB` : `${number(bytes / 2 ** 20, 1)} MB`;
+}
+
+async function openAdmin() {
+  jvWires.calls.trigger("admin_open", { lang });
+  const state = await attempt(() => call("admin_state"));
+  if (state) paintAdmin(state);
+}
+
+function facts(rows) {
+  return el("dl", { class: "jv-details" }, rows.filter(([, v]) => v !== "" && v != null).map(([k, v]) => el("div", {}, el("dt", {}, t(k)), el("dd", {}, v))));
+}
+
+function card(key, ...children) {
+  return el("section", { class: "jv-card" }, el("h2", {}, t(key)), children);
+}
+
+function paintAdmin(s) {
+  const m = S.model;
+  const rows = s.store.rows || {};
+  place("jv-state").replaceChildren(
+    card(
+      "admin.model",
+      facts([
+        ["about.model", `${m.title} (${m.model})`],
+        ["about.engine", `${m.engine} · ${m.device}`],
+        ["about.quantization", m.quantization],
+        ["about.context", t("about.context_value", { tokens: number(m.context_tokens) })],
+        ["admin.parallel", number(m.parallel)],
+        ["about.licence", m.licence],
+        ["admin.memory", megabytes(s.memory)],
+        ["admin.uptime", duration(s.health.uptime_s)],
+        ["admin.app", s.health.app_version],
+      ]),
+      s.why.length ? el("details", {}, el("summary", {}, t("admin.why")), el("ul", {}, s.why.map((w) => el("li", {}, w)))) : "",
+    ),
+    card(
+      "admin.versions",
+      el("ul", { class: "jv-versions" }, s.versions.map((v) => versionRow(v, s.current))),
+      el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: refreshVersions }, t("admin.refresh"))),
+    ),
+    card(
+      "admin.store",
+      facts([
+        ["admin.conversations", number(rows.conversations || 0)],
+        ["admin.turns", number(rows.turns || 0)],
+        ["admin.votes", number(rows.feedback || 0)],
+        ["admin.size", megabytes(s.store.bytes)],
+        ["admin.dead", `${number(100 * s.store.dead_ratio)} %`],
+        ["admin.file", s.store.path],
+        ["admin.last_backup", s.store.last_backup ? new Date(s.store.last_backup.at ?? s.store.last_backup).toLocaleString(lang) : t("admin.never")],
+      ]),
+      s.store.private === false ? el("p", { class: "jv-alarm" }, t("admin.not_private")) : "",
+      s.store.torn_files?.length ? el("p", { class: "jv-alarm" }, t("admin.torn", { files: s.store.torn_files.join(", ") })) : "",
+      el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: backUp }, t("admin.backup"))),
+    ),
+    el("h2", { class: "jv-over" }, t("admin.defaults")),
+  );
+}
+
+function versionRow(v, current) {
+  const tags = [v.name === current ? el("span", { class: "jv-tag is-on" }, t("admin.live")) : "", v.refused ? el("span", { class: "jv-tag is-bad" }, t("admin.refused")) : ""];
+  const when = v.at ? new Date(v.at).toLocaleDateString(lang) : "";
+  return el("li", {}, el("div", {}, el("strong", {}, v.name === "base" ? t("controls.base") : v.name), tags, el("span", { class: "jv-hint" }, [v.method, when, v.notes].filter(Boolean).join(" · "))), v.refused ? el("p", { class: "jv-hint" }, v.refused) : "");
+}
+
+function duration(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 1 ? t("admin.just_now") : t("admin.uptime_value", { hours: number(Math.floor(minutes / 60)), minutes: number(minutes % 60) });
+}
+
+async function refreshVersions() {
+  const state = await attempt(() => call("admin_refresh"));
+  if (!state) return;
+  paintAdmin(state);
+  jvWires.calls.trigger("relabel", { lang });
+  toast(t("admin.refreshed"));
+}
+
+async function backUp() {
+  const done = await attempt(() => call("admin_backup"));
+  if (!done) return;
+  paintAdmin(done.state);
+  toast(t("admin.backed_up", { path: done.path }));
+}
+
+// Replies to Gradio's own buttons.
+function onForm(reply) {
+  if (reply.error) return notice(reply.error.message);
+  toast(t(`saved.${reply.ok.saved}`));
+  if (reply.ok.saved === "defaults") loadReadiness();
+  return undefined;
+}

@@ -203,7 +203,7 @@ class ConversationStore:
 
         Those of deleted conversations only with `deleted`.
         """
-        conversations, turns = self._db.storage.snapshots(CONVERSATIONS, TURNS)
+        conversations, turns = self._db.storage.fresh().rows_of(CONVERSATIONS, TURNS)
         wanted = {
             row["id"]
             for row in conversations.values()

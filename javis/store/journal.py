@@ -35,7 +35,7 @@ class Change:
 
     def insert(self, table: str, row: Mapping[str, Any]) -> int:
         """Add a row and return its id."""
-        doc_id = max(self._storage.next_id(table), self._issued.get(table, 0) + 1)
+        doc_id = max(self._storage.memory.next_id(table), self._issued.get(table, 0) + 1)
         self._issued[table] = doc_id
         self.put(table, doc_id, row)
         return doc_id
@@ -70,7 +70,7 @@ class JournalDB(TinyDB):  # type: ignore[misc]
     def table(self, name: str, **options: Any) -> JournalTable:
         """The table; `index=` may be given at any time, other options only at the first call."""
         for field in options.get("index", ()):
-            self.storage.add_index(name, field)
+            self.storage.memory.add_index(name, field)
         table: JournalTable = super().table(name, **options)
         return table
 
@@ -83,15 +83,15 @@ class JournalDB(TinyDB):  # type: ignore[misc]
             self.storage.commit(change.ops)
 
     def tables(self) -> set[str]:
-        return set(self.storage.names())
+        return set(self.storage.fresh().names())
 
     def drop_table(self, name: str) -> None:
         with self.storage.exclusive():
             self._tables.pop(name, None)
-            if name in self.storage.names():
+            if name in self.storage.fresh().names():
                 self.storage.commit([["drop", name]])
 
     def drop_tables(self) -> None:
         with self.storage.exclusive():
             self._tables.clear()
-            self.storage.commit([["drop", name] for name in self.storage.names()])
+            self.storage.commit([["drop", name] for name in self.storage.fresh().names()])

@@ -107,7 +107,7 @@ def export_tinydb(db: JournalDB, path: str | os.PathLike[str]) -> Path:
 
 def _tinydb_json(db: JournalDB) -> Iterator[str]:
     yield "{"
-    for number, (name, rows) in enumerate(db.storage.everything().items()):
+    for number, (name, rows) in enumerate(db.storage.fresh().everything().items()):
         yield f"{', ' if number else ''}{json.dumps(name)}: {{"
         for place, (doc_id, row) in enumerate(rows.items()):
             yield f'{", " if place else ""}"{doc_id}": {json.dumps(row)}'
@@ -162,7 +162,9 @@ def health(db: JournalDB) -> dict[str, Any]:
     return {
         "path": str(path),
         "schema": db.storage.schema,
-        "rows": {name: db.storage.count(name) for name in sorted(db.storage.names())},
+        "rows": {
+            name: db.storage.fresh().count(name) for name in sorted(db.storage.fresh().names())
+        },
         "bytes": usage.total,
         "dead_ratio": round(usage.dead_ratio, 3),
         "private": usage.private,

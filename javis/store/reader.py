@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from javis.core.errors import StoreCorrupt
 from javis.store.codec import Record, decode_record
@@ -20,8 +20,7 @@ ReadAt = Callable[[int, int], bytes]
 """(offset, count) -> bytes, fewer at the end of the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """The end of a proven record; seq None stands for the start of a file."""
 
     offset: int = 0
@@ -46,14 +45,17 @@ class Scanner:
 
     def records(self) -> Iterator[tuple[Record, int]]:
         """Each record with its length in bytes. Raises StoreCorrupt at damage."""
+        offset, seq, crc = self.position
         for line in self._lines():
-            record = self._decode(line)
+            record = decode_record(line, None if seq is None else seq + 1, crc)
             if record is None:
                 self._judge(line + b"\n")
                 return
-            end = self.position.offset + len(line) + 1
-            self.position = Position(end, record.seq, record.crc)
-            yield record, len(line) + 1
+            length = len(line) + 1
+            offset += length
+            seq, crc = record.seq, record.crc
+            self.position = Position(offset, seq, crc)
+            yield record, length
         if self.tail:
             self._judge(self.tail)
 

@@ -36,7 +36,7 @@ class Rows:
                 _unlink(index, before, doc_id)
             _link(index, value, doc_id)
         self.rows[doc_id] = row
-        grown = size - self.sizes.get(doc_id, 0)
+        grown = size if old is None else size - self.sizes[doc_id]
         self.sizes[doc_id] = size
         if doc_id >= self.next_id:
             self.next_id = doc_id + 1
@@ -126,7 +126,14 @@ class Tables:
         share = size // max(1, len(ops))
         for op in ops:
             self.changes += 1
-            self._apply(op, share)
+            if op[0] == "put" and len(op) == 4:
+                # Nearly every op of a large journal, so it is not left to the slower matching.
+                _, name, doc_id, row = op
+                table = self._table(name)
+                self.live_bytes += table.put(doc_id, row, share)
+                table.revision = self.changes
+            else:
+                self._apply(op)
 
     def revision(self, name: str) -> int:
         """A number that differs after every change of the table."""
@@ -150,11 +157,8 @@ class Tables:
             table.sizes = sizes[name]
         self.live_bytes = sum(sum(of_table.values()) for of_table in sizes.values())
 
-    def _apply(self, op: Op, size: int) -> None:
+    def _apply(self, op: Op) -> None:
         match op:
-            case ["put", str(name), int(doc_id), dict(row)]:
-                table = self._table(name)
-                self.live_bytes += table.put(doc_id, row, size)
             case ["del", str(name), list(ids)]:
                 table = self._table(name)
                 self.live_bytes += sum(table.remove(doc_id) for doc_id in ids)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tinydb.storages import Storage
 
@@ -17,7 +16,7 @@ from javis.store.codec import Op, Row, copy_row, decode_payload, encode_payload
 from javis.store.file import JournalFile, SyncFailed
 from javis.store.fs import OsFS
 from javis.store.locking import JournalLock
-from javis.store.rows import Tables
+from javis.store.memory import Memory
 
 COMPACT_AT_BYTES = 8 << 20
 """A smaller journal is not worth compacting."""
@@ -59,9 +58,7 @@ class JournalStorage(Storage):  # type: ignore[misc]
         self._file = JournalFile(self.path, fs)
         lock_path = self.path.with_name(self.path.name + ".lock")
         self._lock = JournalLock(lock_path, fs, lock_timeout_s)
-        self._memory = threading.Lock()
-        self._fields: dict[str, list[str]] = {}
-        self._tables = Tables(self._fields)
+        self.memory = Memory()
         self._failure: StoreError | None = None
         self._closed = False
         self._compact_at_bytes = compact_at_bytes
@@ -78,6 +75,11 @@ class JournalStorage(Storage):  # type: ignore[misc]
 
     # -- reading ---------------------------------------------------------------------------
 
+    def fresh(self) -> Memory:
+        """The rows, with all that other processes wrote up to now."""
+        self.refresh()
+        return self.memory
+
     def refresh(self) -> None:
         """Take in what other processes wrote. Costs one stat when there is nothing new."""
         self._check_open()
@@ -90,92 +92,25 @@ class JournalStorage(Storage):  # type: ignore[misc]
         with self._lock.held(shared=True):
             self._catch_up(mend=False)
 
-    def snapshot(self, name: str) -> dict[int, Row]:
-        """The rows of a table as of now, by id. The rows are live: never change one."""
-        return self.snapshots(name)[0]
-
-    def snapshots(self, *names: str) -> list[dict[int, Row]]:
-        """Snapshots of several tables as of one moment."""
-        self.refresh()
-        with self._memory:
-            tables = [self._tables.tables.get(name) for name in names]
-            return [dict(table.rows) if table else {} for table in tables]
-
-    def row(self, name: str, doc_id: int) -> Row | None:
-        """One live row."""
-        self.refresh()
-        with self._memory:
-            table = self._tables.tables.get(name)
-            return table.rows.get(doc_id) if table else None
-
-    def rows_by(self, name: str, field: str, value: Any) -> list[tuple[int, Row]]:
-        """The live rows with this value of an indexed field, lowest id first."""
-        self.refresh()
-        with self._memory:
-            table = self._tables.tables.get(name)
-            if table is None:
-                return []
-            return [(doc_id, table.rows[doc_id]) for doc_id in table.ids_by(field, value)]
-
-    def count(self, name: str) -> int:
-        """How many rows the table has."""
-        self.refresh()
-        with self._memory:
-            table = self._tables.tables.get(name)
-            return len(table.rows) if table else 0
-
-    def names(self) -> list[str]:
-        """Names of the tables."""
-        self.refresh()
-        with self._memory:
-            return list(self._tables.tables)
-
-    def next_id(self, name: str) -> int:
-        """The id the next row gets; never one that was used before."""
-        return self._tables.next_id(name)
-
-    def revision(self, name: str) -> int:
-        """A number that differs after every change of the table, for caches."""
-        self.refresh()
-        with self._memory:
-            return self._tables.revision(name)
-
     @property
     def schema(self) -> int:
         """The number of migrations the data has been through."""
-        return self._tables.schema
+        return self.memory.tables.schema
 
     def usage(self) -> Usage:
         self.refresh()
         state = self._file.stat()
-        return Usage(self._file.position.offset, self._tables.live_bytes, state.private)
-
-    def add_index(self, name: str, field: str) -> None:
-        """Keep an index of the field, from now on and after every reload."""
-        self.refresh()
-        with self._memory:
-            fields = self._fields.setdefault(name, [])
-            if field not in fields:
-                fields.append(field)
-            table = self._tables.tables.get(name)
-            if table is not None:
-                table.add_index(field)
+        return Usage(self._file.position.offset, self.memory.tables.live_bytes, state.private)
 
     def read(self) -> dict[str, dict[str, Row]] | None:
         """The whole database as stock TinyDB wants it, copied."""
-        tables = self.everything()
+        tables = self.fresh().everything()
         if not tables:
             return None
         return {
             name: {str(doc_id): copy_row(row) for doc_id, row in rows.items()}
             for name, rows in tables.items()
         }
-
-    def everything(self) -> dict[str, dict[int, Row]]:
-        """Snapshots of all tables as of one moment."""
-        self.refresh()
-        with self._memory:
-            return {name: dict(table.rows) for name, table in self._tables.tables.items()}
 
     def backup(self, path: Path) -> None:
         """Copy the journal as of now to a new file; FileExistsError when there is one."""
@@ -210,17 +145,16 @@ class JournalStorage(Storage):  # type: ignore[misc]
         with self.exclusive():
             with self._in_step():
                 length = self._file.append(payload)
-                with self._memory:
-                    self._tables.apply(ops, length)
+                self.memory.apply(ops, length)
             self._compact_if_worth_it()
 
     def write(self, data: dict[str, dict[str, Row]]) -> None:
         """Make `data` the whole database, as stock TinyDB asks for; saves the differences."""
         with self.exclusive():
-            ops: list[Op] = [["drop", name] for name in self.names() if name not in data]
+            ops: list[Op] = [["drop", name] for name in self.memory.names() if name not in data]
             for name, rows in data.items():
                 new = {int(doc_id): row for doc_id, row in rows.items()}
-                old = self.snapshot(name)
+                old = self.memory.rows(name)
                 gone = [doc_id for doc_id in old if doc_id not in new]
                 if gone:
                     ops.append(["del", name, gone])
@@ -235,7 +169,7 @@ class JournalStorage(Storage):  # type: ignore[misc]
         with self.exclusive():
             try:
                 with self._in_step():
-                    self._file.rewrite(self._tables)
+                    self._file.rewrite(self.memory.tables)
             except OSError as error:
                 raise StoreError(
                     "not_compacted",
@@ -289,20 +223,18 @@ class JournalStorage(Storage):  # type: ignore[misc]
             elif state.size > self._file.position.offset:
                 with self._in_step():
                     for record, length in self._file.records(state.size, mend=mend):
-                        with self._memory:
-                            self._tables.apply(record.ops, length)
+                        self.memory.apply(record.ops, length)
 
     def _load(self, *, mend: bool) -> None:
         """Read the file from its start into new tables and use those."""
-        tables = Tables(self._fields, self._tables.changes + 1)
+        tables = self.memory.successor()
         with _no_collection():
             self._file.load(tables, mend=mend)
-        with self._memory:
-            self._tables = tables
+        self.memory.replace(tables)
 
     def _compact_if_worth_it(self) -> None:
         total = self._file.position.offset
-        if total < self._compact_next or 2 * self._tables.live_bytes >= total:
+        if total < self._compact_next or 2 * self.memory.tables.live_bytes >= total:
             return
         try:
             self.compact()

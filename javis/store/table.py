@@ -31,32 +31,32 @@ class JournalTable(Table):  # type: ignore[misc]
         # The query cache knows nothing of what other processes write, so it stays off.
         super().__init__(storage, name, cache_size=0, persist_empty=persist_empty)
         for field in index:
-            storage.add_index(name, field)
+            storage.memory.add_index(name, field)
 
     def find_by(self, field: str, value: Any) -> list[Document]:
         """Copies of the rows with this value of an indexed field, oldest id first."""
-        rows = self._storage.rows_by(self.name, field, value)
+        rows = self._storage.fresh().rows_by(self.name, field, value)
         return [Document(copy_row(row), doc_id) for doc_id, row in rows]
 
     def get_by(self, field: str, value: Any) -> Document | None:
         """A copy of the first row with this value of an indexed field."""
-        rows = self._storage.rows_by(self.name, field, value)
+        rows = self._storage.fresh().rows_by(self.name, field, value)
         return Document(copy_row(rows[0][1]), rows[0][0]) if rows else None
 
     def peek_by(self, field: str, value: Any) -> list[tuple[int, Row]]:
         """Like `find_by` without the copies: never change what comes out."""
-        found: list[tuple[int, Row]] = self._storage.rows_by(self.name, field, value)
+        found: list[tuple[int, Row]] = self._storage.fresh().rows_by(self.name, field, value)
         return found
 
     def peek(self) -> dict[int, Row]:
         """All rows by id as of now, not copied: never change what comes out."""
-        rows: dict[int, Row] = self._storage.snapshot(self.name)
+        rows: dict[int, Row] = self._storage.fresh().rows(self.name)
         return rows
 
     @property
     def revision(self) -> int:
         """A number that differs after every change of the table, by any process."""
-        return int(self._storage.revision(self.name))
+        return int(self._storage.fresh().revision(self.name))
 
     # -- TinyDB's own calls; what reads and writes holds the lock from the first to the last ---
 
@@ -90,25 +90,25 @@ class JournalTable(Table):  # type: ignore[misc]
 
     def get(self, cond: Any = None, doc_id: int | None = None, doc_ids: Any = None) -> Any:
         if doc_id is not None:
-            row = self._storage.row(self.name, doc_id)
+            row = self._storage.fresh().row(self.name, doc_id)
             return None if row is None else Document(copy_row(row), doc_id)
         if doc_ids is not None:
             doc_ids = list(doc_ids)
         return super().get(cond, None, doc_ids)
 
     def __len__(self) -> int:
-        return int(self._storage.count(self.name))
+        return int(self._storage.fresh().count(self.name))
 
     def _read_table(self) -> Mapping[str, Row]:
-        return _Copies(self._storage.snapshot(self.name))
+        return _Copies(self._storage.fresh().rows(self.name))
 
     def _get_next_id(self) -> int:
-        self._issued = max(self._storage.next_id(self.name), self._issued + 1)
+        self._issued = max(self._storage.memory.next_id(self.name), self._issued + 1)
         return self._issued
 
     def _update_table(self, updater: Callable[[Any], None]) -> None:
         with self._storage.exclusive():
-            view = _Update(self, self._storage.snapshot(self.name))
+            view = _Update(self, self._storage.fresh().rows(self.name))
             updater(view)
             self._storage.commit(view.ops())
 

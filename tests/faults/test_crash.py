@@ -18,7 +18,7 @@ SEED = 7
 def rows_of(db):
     return {
         (name, doc_id): row
-        for name, rows in db.storage.everything().items()
+        for name, rows in db.storage.fresh().everything().items()
         for doc_id, row in rows.items()
     }
 
@@ -65,7 +65,7 @@ class Workload:
             for (name, doc_id), row in self.acked.items():
                 change.put(name, doc_id, row)
             for name in ("turns", "notes"):
-                change.ops.append(["next", name, db.storage.next_id(name)])
+                change.ops.append(["next", name, db.storage.memory.next_id(name)])
         kind = number % 7
         turns, notes = twin.table("turns"), twin.table("notes")
         if kind == 0:

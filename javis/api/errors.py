@@ -169,22 +169,24 @@ class Faults:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
+        started = finished = False
 
         async def noted(message: Message) -> None:
-            nonlocal started
+            nonlocal started, finished
             started = True
+            finished = message["type"] == "http.response.body" and not message.get("more_body")
             await send(message)
 
         try:
             await self._app(scope, receive, noted)
         except Exception:
-            if started or scope["type"] != "http":
+            if scope["type"] != "http" or (started and not finished):
                 # The client sees a cut connection; the server writes the trace to its log.
                 raise
             LOG.exception("%s %s failed", scope["method"], scope["path"])
-            response = JSONResponse(envelope(500, UNEXPECTED, code="internal_error"), 500)
-            await response(scope, receive, send)
+            if not started:
+                response = JSONResponse(envelope(500, UNEXPECTED, code="internal_error"), 500)
+                await response(scope, receive, send)
 
 
 def _type_of(status: int) -> str:

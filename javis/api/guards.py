@@ -31,14 +31,14 @@ POLICY = "; ".join(
         # was talked into cannot carry a conversation away.
         "default-src 'self'",
         # Gradio's page has inline scripts and styles, and compiles code it is given as text.
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "media-src 'self' data: blob:",
         "font-src 'self' data:",
-        "connect-src 'self' data: blob:",
+        "connect-src 'self' blob:",
         "worker-src 'self' blob:",
-        "frame-src 'self' blob:",
+        "frame-src 'self'",
         "object-src 'none'",
         "base-uri 'self'",
         "form-action 'self'",

@@ -30,6 +30,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --back: #141918; --card: #1d2423; --text: #e8eeed;
   --soft: #9aaba8; --line: #33403e; --accent: #4fb8ad; --bad: #ff8a80; } }
 * { box-sizing: border-box; }
+a { color: var(--accent); }
 body { margin: 0; background: var(--back); color: var(--text);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "Noto Sans KR", sans-serif; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
@@ -127,9 +128,9 @@ fetch("/openapi.json").then((answer) => answer.json()).then((spec) => {
       const tag = (operation.tags || ["other"])[0];
       if (!groups.has(tag)) groups.set(tag, []);
       groups.get(tag).push(make("details", "", make("summary", "",
-        make("b", method.toUpperCase()), make("code", path), make("span", operation.summary)),
-        Object.assign(make("div", "", make("p", operation.description || ""),
-          fields(spec, operation), make("pre", curl(method, path))), { className: "inside" })));
+        make("b", method.toUpperCase()), make("code", path), make("span", operation.description)),
+        Object.assign(make("div", "", fields(spec, operation), make("pre", curl(method, path))),
+          { className: "inside" })));
     }
   const routes = document.getElementById("routes");
   routes.textContent = "";

@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -171,6 +173,42 @@ def test_websockets_of_other_pages(site: Site) -> None:
     for origin, accepted in (("http://evil.com", False), ("http://127.0.0.1:7860", True)):
         kind = asyncio.run(open_socket(site.app, origin))
         assert (kind == "websocket.accept") is accepted, (origin, kind)
+
+
+# A page mounted at "/" -------------------------------------------------------------------------
+
+
+def test_a_mounted_page_is_guarded_too(make_site: MakeSite) -> None:
+    """As Gradio's is, whose own routes ask nobody for a login."""
+
+    async def page(request: Request) -> Response:
+        body = await request.body()
+        headers = {"Access-Control-Allow-Origin": "http://localhost:3000"}
+        return PlainTextResponse(f"{request.url.path} {len(body)}", headers=headers)
+
+    async def broken(request: Request) -> Response:
+        raise RuntimeError("secret detail")
+
+    site = make_site(password="p", api_key="k")
+    methods = ["GET", "POST"]
+    routes = [Route("/broken", broken), Route("/{path:path}", page, methods=methods)]
+    site.app.mount("/", Starlette(routes=routes))
+    mine = {"Authorization": "Bearer k"}
+    cancel = "/gradio_api/cancel"
+    assert site.post(cancel, [], headers=mine).text == "/gradio_api/cancel 2"
+    error_of(site.post(cancel, []), 401)
+    error_of(site.post(cancel, [], headers=mine | {"Origin": "null"}), 403)
+    error_of(site.get(cancel, headers=mine | {"Host": "evil.com"}), 400)
+    error_of(site.post(cancel, ["x" * MAX_BODY_BYTES], headers=mine), 413)
+    answer = site.get(cancel, headers=mine | {"Origin": "http://localhost:3000"})
+    assert "access-control-allow-origin" not in answer.headers
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    failed = site.get("/broken", headers=mine)
+    assert failed.status_code == 500
+    assert "secret" not in failed.text
+    # Our routes and those we lack are not the page's.
+    error_of(site.post("/v1/embeddings", {}, headers=mine), 404)
+    assert site.get("/docs", headers=mine).text.startswith("<!doctype html>")
 
 
 # Headers of the answer -----------------------------------------------------------------------

@@ -105,7 +105,7 @@ class AdapterBank:
         return Handle(name, "PROMPT_TUNING", embeddings.to(self._model.device))
 
     def _insert(self, handle: Handle, adapter: Adapter, tensors: dict[str, torch.Tensor]) -> None:
-        from peft import PeftModel, set_peft_model_state_dict  # heavy: torch
+        from peft import PeftModel  # heavy: torch
 
         config = _peft_config(adapter)
         tree = self._trees.get(handle.kind)
@@ -117,11 +117,7 @@ class AdapterBank:
             self._trees[handle.kind] = tree
         else:
             tree.add_adapter(handle.name, config)
-        result = set_peft_model_state_dict(tree, tensors, handle.name)
-        missing = [k for k in result.missing_keys if f".{handle.name}" in k]
-        if missing or result.unexpected_keys:
-            key = (missing or result.unexpected_keys)[0]
-            raise ValueError(f"the weights of {key} do not match")
+        _fill(tree, handle.name, tensors)
         tree.requires_grad_(requires_grad=False)
         tree.eval()
 
@@ -158,6 +154,28 @@ class AdapterBank:
             else:
                 output = module(inputs_embeds=self.embed(handle, ids), logits_to_keep=1)
         return output.logits[0, -1].float().cpu()
+
+
+def _fill(tree: Any, name: str, tensors: dict[str, torch.Tensor]) -> None:
+    """Put the weights of a file into the adapter `name`; each must find its place, and none be
+    left. Raises ValueError.
+
+    Not by PEFT's set_peft_model_state_dict: it calls state_dict() on the whole model, which on
+    processors with AVX512-BF16 makes bitsandbytes round the scales of the 4-bit base anew.
+    """
+    left = dict(tensors)
+    for parameter_name, parameter in tree.named_parameters():
+        if not f"{parameter_name}.".count(f".{name}."):
+            continue
+        key = parameter_name.replace(f".modules_to_save.{name}", "").replace(f".{name}", "")
+        if key not in left:
+            key = key.removesuffix(".weight")  # DoRA's magnitudes.
+        value = left.pop(key, None)
+        if value is None or value.shape != parameter.shape:
+            raise ValueError(f"the weights of {key} do not match")
+        parameter.data.copy_(value)
+    if left:
+        raise ValueError(f"the weights of {next(iter(left))} do not match")
 
 
 def share_layers(model: Any) -> Any:

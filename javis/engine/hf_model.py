@@ -7,6 +7,7 @@ PEFT #3085, CVE-2026-68770), so config.json is held against a list of refused ke
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,6 +99,7 @@ def load(folder: Path, quantization: str, device: str) -> Loaded:
     prepare_process()
     import torch  # heavy
     import transformers
+    from safetensors import SafetensorError
 
     transformers.logging.disable_progress_bar()
     try:
@@ -109,7 +111,9 @@ def load(folder: Path, quantization: str, device: str) -> Loaded:
         raise EngineError(
             "out_of_memory", "There is not enough memory to load this model."
         ) from None
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError) as error:
+    except (
+        *(OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError),
+    ) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise _refuse(folder, reason.rstrip(".")) from error
     template = tokenizer.chat_template
@@ -178,6 +182,8 @@ def _precision(quantization: str, device: str) -> tuple[str, dict[str, Any]]:
     # Without AVX512-BF16 a processor is several times slower with 16-bit arithmetic.
     compute = torch.float32 if device == "cpu" else half
     if quantization == "8bit":
+        # It would write a line to the log for every layer of every token.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
         bits = BitsAndBytesConfig(load_in_8bit=True)
         return "int8", {"dtype": compute, "quantization_config": bits}
     bits = BitsAndBytesConfig(

@@ -63,8 +63,10 @@ def _randomize(model: Any, seed: int) -> None:
 
 
 def save_qwen2(folder: Path) -> Path:
+    import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
+    torch.manual_seed(1)
     model = Qwen2ForCausalLM(Qwen2Config(**SHAPE))
     _randomize(model, 1)
     model.save_pretrained(folder)
@@ -75,9 +77,11 @@ def save_qwen2(folder: Path) -> Path:
 def save_kormo(folder: Path) -> tuple[Path, Any]:
     """A KORMo-shaped folder as the hub has it (its own norm names, auto_map, remote code), and
     the Llama of the same weights."""
+    import torch
     from safetensors.torch import load_file, save_file
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    torch.manual_seed(2)
     model = LlamaForCausalLM(LlamaConfig(**SHAPE))
     _randomize(model, 2)
     model.save_pretrained(folder)

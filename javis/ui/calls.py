@@ -55,7 +55,7 @@ class Calls:
             "user": user.name,
             "model": model_json(self._services.admin.model),
             "version": self._services.versions.current(),
-            "why": list(self._services.admin.why),
+            "login": self._services.settings.password is not None,
             "list": self.list_rows(user, payload),
             "readiness": self.readiness(user, payload),
         }

@@ -17,6 +17,7 @@ function buildTop() {
         : null,
       el("button", { id: "jv-lang", class: "jv-ib", lang: lang === "ko" ? "en" : "ko", "aria-label": t("top.language"), title: t("top.language"), onclick: switchLanguage }, lang === "ko" ? "EN" : "한"),
       iconButton({ light: "sun", dark: "moon", auto: "auto" }[themeChoice()], t("top.theme"), (e) => themeMenu(e.currentTarget), { id: "jv-theme", "aria-haspopup": "menu" }),
+      S.login ? iconButton("exit", t("top.logout"), logOut, { id: "jv-logout" }) : null,
     ),
   );
   paintTitle();
@@ -70,6 +71,11 @@ function showTab(name) {
     tab.setAttribute("aria-selected", String(tab.id === `jv-tab-${name}`));
   }
   if (name === "admin" && S.admin) openAdmin();
+}
+
+function logOut() {
+  const form = document.body.appendChild(el("form", { method: "post", action: "logout" }));
+  form.submit();
 }
 
 // Sidebar ----------------------------------------------------------------------------------
@@ -159,7 +165,7 @@ async function start() {
   document.body.classList.add("jv-ready");
   const first = await attempt(() => call("boot"));
   if (!first) return;
-  Object.assign(S, { model: first.model, admin: first.admin, why: first.why });
+  Object.assign(S, { model: first.model, admin: first.admin, login: first.login });
   L.rows = first.list.rows;
   L.total = first.list.total;
   buildTop();

@@ -101,6 +101,7 @@ function drawHello() {
       { class: "jv-examples" },
       EXAMPLES[tongue].map((key) => el("button", { lang: tongue, onclick: () => send(t(key)) }, t(key))),
     ),
+    el("p", { class: "jv-modelline" }, `${modelLine()} `, el("button", { class: "jv-link", onclick: (e) => aboutModel(e.currentTarget) }, t("hello.bigger"))),
   );
 }
 

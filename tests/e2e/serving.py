@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -10,15 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import fastapi
 import gradio as gr
 import uvicorn
 
+from javis.api.app import build_api
+from javis.api.auth import LOCAL, Auth
+from javis.api.guards import install_guards
 from javis.core.settings import Settings
-from javis.core.types import Message, SamplingParams
+from javis.core.types import Message, SamplingParams, Version
 from javis.engine.scripted import ScriptedEngine
 from javis.service.services import Services, join
-from javis.store import open_store
+from javis.store import Store, open_store
 from javis.ui.app import build_page, mount_options
 from javis.versions.registry import Registry
 
@@ -57,7 +60,7 @@ def answer(messages: Sequence[Message], sampling: SamplingParams, version: str) 
         return " ".join(str(n) for n in range(1, 400))
     if "long" in text:
         return LONG
-    return f"You said: {text.strip().splitlines()[-1]} (seed {sampling.seed})"
+    return f"You said: {text.strip().splitlines()[-1][:60]} (seed {sampling.seed})"
 
 
 @dataclass(frozen=True)
@@ -70,29 +73,43 @@ class TestUser:
 
 def user_of(request: gr.Request) -> TestUser:
     """The name in a header, so that one server can play several people."""
-    name = request.headers.get("x-test-user") or "owner"
-    return TestUser(name, name == "owner")
+    name = request.headers.get("x-test-user") or LOCAL
+    return TestUser(name, name == LOCAL)
 
 
-def build_services(root: Path, engine: ScriptedEngine) -> Services:
+def build_services(root: Path, engine: ScriptedEngine) -> tuple[Services, Store]:
     settings = Settings(data_dir=root / "data", models_dir=root / "models", _env_file=None)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.data_dir)
     why = ["llama.cpp, because there is no CUDA device.", "SmolLM2 135M, because it is embedded."]
-    return join(settings, store, engine, Registry(settings.models_dir), None, why)
+    return join(settings, store, engine, TwoVersions(settings.models_dir), None, why), store
+
+
+class TwoVersions(Registry):
+    """A model folder with one good version and one damaged one."""
+
+    def versions(self) -> list[Version]:
+        good = Version("v1.0", "/models/v1.0", "smollm2-135m", "0" * 64, method="sft", notes="tone")
+        bad = Version("v1.1", "/models/v1.1", "smollm2-135m", None, damaged="A file is missing.")
+        return [good, bad]
 
 
 @dataclass
 class Served:
     url: str
     services: Services
+    store: Store
     engine: ScriptedEngine
 
 
 @contextmanager
 def serve(root: Path, engine: ScriptedEngine, port: int = 0) -> Iterator[Served]:
-    services = build_services(root, engine)
-    app = fastapi.FastAPI()
+    # Gradio sums its own statistics up with pandas after every event; not in tests.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+    services, store = build_services(root, engine)
+    auth = Auth.from_settings(services.settings, services.settings.data_dir / "session.key")
+    app = build_api(services, auth)
+    install_guards(app, services.settings, auth)
     gr.mount_gradio_app(app, build_page(services, user_of), path="/", **mount_options())
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -105,10 +122,11 @@ def serve(root: Path, engine: ScriptedEngine, port: int = 0) -> Iterator[Served]
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.02)
     try:
-        yield Served(f"http://127.0.0.1:{port}/", services, engine)
+        yield Served(f"http://127.0.0.1:{port}/", services, store, engine)
     finally:
         server.should_exit = True
         thread.join(15)
+        store.close()
 
 
 def scripted(**how: object) -> ScriptedEngine:

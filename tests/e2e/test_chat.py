@@ -1,0 +1,199 @@
+"""The main job in a real browser: talk, stop, go back, change, and lose nothing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Open
+from tests.e2e.serving import Served, scripted, serve
+from tests.e2e.steps import TEXT, act, answered, chat, last_turn, say, turn_id
+
+
+def test_the_first_minute(open_page: Open) -> None:
+    page = open_page(user="first")
+    expect(page.locator("#jv-hello h1")).to_be_visible()
+    expect(page.locator(".jv-examples button")).to_have_count(3)
+    expect(page.locator("#jv-model")).to_have_text("SmolLM2 135M · on this computer · English")
+    expect(page.locator(TEXT)).to_be_focused()
+    expect(page).to_have_title("JAVIS")
+    page.locator(".jv-examples button").first.click()
+    turn = answered(page)
+    expect(turn.locator(".jv-md")).to_contain_text("You said: Explain why")
+    expect(page).to_have_title(re.compile("^Explain why .* JAVIS$"))
+    page.click("#jv-model")
+    expect(page.locator(".jv-pop")).to_contain_text("Apache-2.0")
+    page.keyboard.press("Escape")
+    expect(page.locator(".jv-pop")).to_have_count(0)
+
+
+def test_an_answer_streams_and_renders(open_page: Open) -> None:
+    page = open_page(user="stream")
+    say(page, "something long")
+    expect(last_turn(page).locator(".jv-md.is-writing")).to_be_visible()
+    expect(page.locator("#jv-send.is-stop")).to_be_visible()
+    turn = answered(page)
+    expect(turn.locator("table td").first).to_have_text("서울")
+    expect(turn.locator("pre code")).to_contain_text("안녕하세요")
+    expect(turn.locator("ol > li ul > li")).to_have_count(2)
+    link = turn.get_by_role("link", name="the docs")
+    expect(link).to_have_attribute("href", "https://example.com/docs")
+    expect(link).to_have_attribute("rel", re.compile("noopener"))
+
+
+def test_stop_by_key_and_by_button(open_page: Open) -> None:
+    page = open_page(user="stop")
+    for stop in (lambda: page.keyboard.press("Escape"), lambda: page.click("#jv-send")):
+        say(page, "count for me")
+        expect(last_turn(page).locator(".jv-md")).to_contain_text("3 4 5")
+        stop()
+        turn = answered(page)
+        expect(turn.locator(".jv-note")).to_contain_text("Stopped.")
+        assert "399" not in turn.locator(".jv-md").inner_text()
+        page.click("#jv-new")
+
+
+def test_answer_again_and_look_back(open_page: Open) -> None:
+    page = open_page(user="again")
+    first = chat(page, "hello").locator(".jv-md").inner_text()
+    act(last_turn(page), "again").click()
+    expect(last_turn(page).locator(".jv-pager")).to_contain_text("2/2")
+    second = last_turn(page).locator(".jv-md").inner_text()
+    assert first != second
+    act(last_turn(page), "msg.answers-left").click()
+    expect(last_turn(page).locator(".jv-pager")).to_contain_text("1/2")
+    expect(last_turn(page).locator(".jv-md")).to_have_text(first)
+    page.reload()
+    expect(last_turn(page).locator(".jv-pager")).to_contain_text("1/2")
+
+
+def test_edit_the_message_and_the_answer(open_page: Open) -> None:
+    page = open_page(user="edit")
+    chat(page, "first words")
+    page.press(TEXT, "ArrowUp")
+    editor = page.locator(".jv-user .jv-editor textarea")
+    expect(editor).to_be_focused()
+    editor.fill("other words")
+    editor.press("Control+Enter")
+    turn = answered(page)
+    expect(turn.locator(".jv-bubble")).to_have_text("other words")
+    expect(turn.locator(".jv-user .jv-pager")).to_contain_text("2/2")
+    act(turn, "msg.wordings-left").click()
+    expect(last_turn(page).locator(".jv-bubble")).to_have_text("first words")
+    act(last_turn(page), "edit-reply").click()
+    page.locator(".jv-md .jv-editor textarea").fill("My **own** answer")
+    page.locator(".jv-md .jv-editor .jv-primary").click()
+    expect(last_turn(page).locator(".jv-md strong")).to_have_text("own")
+    expect(last_turn(page).locator(".jv-note")).to_contain_text("Your version.")
+
+
+def test_branch_and_details(open_page: Open) -> None:
+    page = open_page(user="branch")
+    chat(page, "one")
+    chat(page, "two")
+    act(page.locator(".jv-turn").first, "branch").click()
+    expect(page.locator(".jv-turn")).to_have_count(1)
+    expect(page.locator(".jv-item")).to_have_count(2)
+    expect(page.locator("#jv-title")).to_have_text("one (branch)")
+    act(last_turn(page), "details").click()
+    details = last_turn(page).locator(".jv-details")
+    for word in ("Version", "base", "tokens/s", "Seed", "temperature 0.7"):
+        expect(details).to_contain_text(word)
+
+
+def test_controls_go_with_the_message(open_page: Open) -> None:
+    page = open_page(user="controls")
+    page.click("#jv-version input")
+    page.get_by_role("option", name="v1.0").click()
+    page.locator("#jv-temperature input[type=number]").fill("0.2")
+    page.click("#jv-tune")
+    page.locator("#jv-seed input").fill("42")
+    page.locator("#jv-system-prompt textarea").fill("Be kind.")
+    page.click("#jv-tune")
+    turn = chat(page, "with settings")
+    expect(turn.locator(".jv-md")).to_contain_text("(seed 42)")
+    act(turn, "details").click()
+    for word in ("v1.0", "temperature 0.2", "Be kind."):
+        expect(turn.locator(".jv-details")).to_contain_text(word)
+
+
+def test_a_refused_message_goes_back_to_its_writer(open_page: Open) -> None:
+    page = open_page(user="refused")
+    page.click("#jv-tune")
+    page.locator("#jv-seed input").fill("not a number")
+    page.click("#jv-tune")
+    say(page, "do not lose me")
+    expect(page.locator(".jv-notice")).to_contain_text("Seed must be a whole number.")
+    expect(page.locator(TEXT)).to_have_value("do not lose me")
+    expect(page.locator(".jv-turn")).to_have_count(0)
+    expect(page.locator("#jv-hello h1")).to_be_visible()
+
+
+def test_too_long_a_conversation_offers_to_leave_out_the_oldest(open_page: Open) -> None:
+    page = open_page(user="overflow")
+    chat(page, "word " * 1200)
+    say(page, "more " * 1000)
+    notice = page.locator(".jv-notice")
+    expect(notice).to_contain_text("too long for the model")
+    assert page.input_value(TEXT).startswith("more more")
+    notice.get_by_role("button", name="Leave out the 1 oldest turn").click()
+    turn = answered(page)
+    expect(page.locator(".jv-turn")).to_have_count(2)
+    expect(page.locator(TEXT)).to_have_value("")
+    act(turn, "details").click()
+    expect(turn.locator(".jv-details")).to_contain_text("Turns left out")
+
+
+def test_a_model_that_fails_midway(open_page: Open, tmp_path: Path) -> None:
+    with serve(tmp_path, scripted(fail_after=3)) as failing:
+        page = open_page(server=failing)
+        say(page, "please count")
+        expect(page.locator(".jv-notice")).to_contain_text("The model failed")
+        turn = last_turn(page)
+        expect(turn.locator(".jv-md")).to_contain_text("1 2 3")
+        expect(turn.locator(".jv-note")).to_contain_text("What was written is kept.")
+        failing.engine.fail_after = None
+        turn.get_by_role("button", name="Answer again").first.click()
+        expect(last_turn(page).locator(".jv-pager")).to_contain_text("2/2", timeout=20_000)
+
+
+def test_a_reload_and_a_second_tab(open_page: Open, served: Served) -> None:
+    page = open_page(user="reload")
+    turn = chat(page, "remember this")
+    known = turn_id(turn)
+    page.reload()
+    expect(page.locator(f'[data-turn-id="{known}"]')).to_contain_text("remember this")
+    say(page, "count slowly")
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("1 2 3")
+    second = page.context.new_page()
+    second.goto(page.url)
+    expect(second.locator(".jv-turn").last.locator(".jv-note")).to_contain_text("Answering")
+    page.keyboard.press("Escape")
+    expect(second.locator(".jv-turn").last.locator(".jv-note")).to_contain_text("Stopped.")
+    expect(second.locator(".jv-turn")).to_have_count(2)
+
+
+def test_a_killed_stream_is_there_after_a_restart(open_page: Open, tmp_path: Path) -> None:
+    with serve(tmp_path, scripted()) as before:
+        page = open_page(server=before)
+        say(page, "count on me")
+        expect(last_turn(page).locator(".jv-md")).to_contain_text("1 2 3")
+        store = before.store
+        [row] = store.conversations.page("local", "", 0, 1)[0]
+        [turn] = store.conversations.turns(row.id)
+        page.close()
+    with serve(tmp_path, scripted()) as after:
+        # What `kill -9` leaves: the turn was never finished, and the start marks it.
+        from dataclasses import replace
+
+        after.store.conversations.put_turn(replace(turn, reply="1 2 3", finish=None))
+        after.store.conversations.mark_interrupted()
+        page = open_page(f"?c={row.id}", server=after)
+        note = last_turn(page).locator(".jv-note")
+        expect(note).to_contain_text("shut down while writing")
+        note.get_by_role("button").click()
+        expect(last_turn(page).locator(".jv-md")).to_contain_text("4 5")
+        page.keyboard.press("Escape")
+        expect(answered(page).locator(".jv-pager")).to_contain_text("2/2")

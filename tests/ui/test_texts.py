@@ -1,0 +1,126 @@
+"""The words of the page: whole in both languages, none missing, none left over."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from string import Formatter
+from typing import get_args
+
+import pytest
+
+from javis.core.errors import ContextOverflow, EngineError, JavisError, UserInputError
+from javis.core.types import REASONS, Finish, check_text
+from javis.ui.texts import LANGUAGES, Texts
+
+JAVIS = Path(__file__).resolve().parents[2] / "javis"
+ERRORS = {
+    "JavisError",
+    "UserInputError",
+    "NotFound",
+    "Forbidden",
+    "Busy",
+    "StoreError",
+    "StoreCorrupt",
+    "EngineError",
+    "VersionError",
+}
+WHOLE_SENTENCES = {"version_damaged", "version_not_for_engine"}
+"""Codes whose many sentences are written where they are raised; the page shows those."""
+
+
+def raised(source: str) -> Iterator[tuple[str, set[str] | None]]:
+    """Each error code in a source, with the names of its values (None when they vary)."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        func = node.func
+        name = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+        if name not in ERRORS and name != "__init__":
+            continue
+        code = node.args[0] if node.args else None
+        if isinstance(code, ast.Constant) and isinstance(code.value, str) and len(node.args) > 1:
+            known = all(k.arg for k in node.keywords)
+            yield code.value, {k.arg for k in node.keywords if k.arg} if known else None
+
+
+def all_raised() -> dict[str, list[set[str] | None]]:
+    found: dict[str, list[set[str] | None]] = {}
+    pages_reach = [p for p in JAVIS.rglob("*.py") if "bench" not in p.relative_to(JAVIS).parts]
+    for path in pages_reach:
+        for code, values in raised(path.read_text(encoding="utf-8")):
+            found.setdefault(code, []).append(values)
+    return found
+
+
+def names(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+@pytest.fixture(scope="module")
+def texts() -> Texts:
+    return Texts()
+
+
+def test_every_language_has_the_same_keys_and_placeholders(texts: Texts) -> None:
+    first, *others = (texts.tables[language] for language in LANGUAGES)
+    for other in others:
+        assert first.keys() == other.keys()
+        assert {k for k in first if names(first[k]) != names(other[k])} == set()
+    assert all(text.strip() for table in texts.tables.values() for text in table.values())
+
+
+def test_every_error_can_be_said(texts: Texts) -> None:
+    codes = all_raised()
+    assert len(codes) > 50
+    for language in LANGUAGES:
+        table = texts.tables[language]
+        assert {c for c in codes if f"error.{c}" not in table} - WHOLE_SENTENCES == set()
+
+
+def test_an_error_names_only_what_it_carries(texts: Texts) -> None:
+    # `not_a_number` is said of an input and, by the engine, of a result: there it falls back.
+    for code, uses in all_raised().items():
+        for language in LANGUAGES:
+            wanted = names(texts.tables[language].get(f"error.{code}", ""))
+            assert any(values is None or wanted <= values for values in uses), code
+
+
+def test_no_word_is_left_over(texts: Texts) -> None:
+    pages = [*(JAVIS / "ui").glob("*.py"), *(JAVIS / "ui").glob("*.js")]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in pages)
+    quoted = set(re.findall(r"""["'`]([a-z_0-9]+(?:\.[a-z_0-9]+)*)["'`]""", source))
+    used = quoted | {f"error.{c}" for c in all_raised()} | {"error.unforeseen"}
+    used |= {f"reason.{r}" for r in REASONS}
+    used |= {f"finish.{f}" for f in ("cancelled", "length", "interrupted", "edited")}
+    used |= {f"finish.name_{f}" for f in get_args(Finish)}
+    used |= {f"tabs.{name}" for name in ("chat", "admin")}
+    used |= {f"theme.{name}" for name in ("auto", "light", "dark")}
+    used |= {f"thumb.{name}" for name in ("good", "bad")}
+    used |= {f"composer.{name}" for name in ("send", "stop")}
+    used |= {f"saved.{name}" for name in ("defaults", "preset", "preset_deleted")}
+    left = {k for k in texts.tables["en"] if k not in used and not k.startswith("field.")}
+    assert left == set()
+
+
+def test_an_error_in_korean_names_the_field_in_korean(texts: Texts) -> None:
+    with pytest.raises(UserInputError) as caught:
+        check_text("", "The title", 10)
+    assert texts.error("ko", caught.value) == "제목 내용이 비어 있습니다."
+    assert texts.error("en", caught.value) == "The title is empty."
+    overflow = ContextOverflow(tokens=300, limit=200, drop=2)
+    assert "100토큰" in texts.error("ko", overflow)
+
+
+def test_what_cannot_be_said_falls_back_to_the_errors_own_sentence(texts: Texts) -> None:
+    assert texts.error("ko", JavisError("never_heard_of", "Plain {x}.", x=1)) == "Plain 1."
+    assert (
+        texts.error("ko", EngineError("not_a_number", "The model failed.")) == "The model failed."
+    )
+
+
+def test_braces_in_a_value_are_only_text(texts: Texts) -> None:
+    error = UserInputError("bad_reason", "'{reason}' is no known reason.", reason="{0.__class__}")
+    assert "{0.__class__}" in texts.error("ko", error)

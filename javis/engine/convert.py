@@ -105,16 +105,16 @@ def dense_copy(gguf_path: Path, out_dir: Path, dtype: str = "float32") -> Path:
         with atomic_folder(out_dir) as temporary:
             _save_dense(gguf_path, temporary, dtype, header.context_tokens)
             (temporary / _SOURCE).write_text(json.dumps(source), "utf-8")
-    except (ValueError, NotImplementedError, KeyError) as error:
+    except OSError as error:
+        raise EngineError(
+            "dense_failed", "The dense copy could not be written: {why}", why=error.strerror
+        ) from error
+    except Exception as error:  # The tokenizers library raises nothing narrower.
         raise EngineError(
             "dense_failed",
             "transformers cannot decode {name}: {why}",
             name=gguf_path.name,
             why=error,
-        ) from error
-    except OSError as error:
-        raise EngineError(
-            "dense_failed", "The dense copy could not be written: {why}", why=error.strerror
         ) from error
     return out_dir
 

@@ -30,7 +30,7 @@ def byte_tokens() -> list[str]:
     return [stand_ins[b] for b in range(256)]
 
 
-VOCAB = len(SPECIAL) + 256
+VOCAB = len(SPECIAL) + 256 + 1
 
 
 def make_model(arch: str) -> Any:
@@ -80,8 +80,8 @@ def write_gguf(model: Any, arch: str, path: Path) -> Path:
     writer.add_vocab_size(VOCAB)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list([*SPECIAL, *byte_tokens()])
-    writer.add_token_types([3] * len(SPECIAL) + [1] * 256)
+    writer.add_token_list([*SPECIAL, *byte_tokens(), "ab"])
+    writer.add_token_types([3] * len(SPECIAL) + [1] * 257)
     writer.add_token_merges(["a b"])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)

@@ -17,8 +17,8 @@ from pydantic import model_validator as validator
 from pydantic_core import PydanticCustomError
 
 from javis.core.types import Message, Role, SamplingParams
+from javis.service.completions import MAX_MESSAGES
 
-MAX_MESSAGES = 10_000
 MAX_PARTS = 1_000
 CURRENT = ("", "javis")
 """Model names that mean the version in use."""
@@ -63,8 +63,6 @@ def _read_messages(value: object) -> list[Message]:
     """Messages from JSON. Stops at the first bad one, whatever the length of the list."""
     if not isinstance(value, list):
         raise ValueError("messages must be a list.")
-    if len(value) > MAX_MESSAGES:
-        raise ValueError(f"messages has {len(value):,} entries; at most {MAX_MESSAGES:,} can be.")
     read = [_read_message(f"messages[{number}]", item) for number, item in enumerate(value)]
     # An empty system message says nothing, and many clients send one.
     return [m for m in read if m.role != "system" or m.content.strip()]

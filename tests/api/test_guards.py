@@ -158,6 +158,12 @@ def test_other_pages(site: Site, headers: dict[str, str]) -> None:
     assert site.get("/api/conversations").json()["total"] == 0
 
 
+def test_a_page_that_came_unprotected_is_another_page(site: Site) -> None:
+    site.address = "https://127.0.0.1:7860"
+    for origin, status in (("https://127.0.0.1:7860", 200), ("http://127.0.0.1:7860", 403)):
+        assert site.post("/api/chat", CHAT, headers={"Origin": origin}).status_code == status
+
+
 def test_two_origins_are_refused(site: Site) -> None:
     headers = [("Host", "127.0.0.1:7860"), ("Origin", "http://127.0.0.1:7860")]
     assert asyncio.run(raw(site.app, "POST", "/logout", headers))[0] == 200

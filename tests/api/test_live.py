@@ -285,6 +285,18 @@ def test_large_bodies(address: str) -> None:
     assert httpx.get(f"{address}/health").status_code == 200
 
 
+def test_a_sender_that_writes_before_it_reads(address: str) -> None:
+    """Closing in the middle would reset the connection and lose the answer."""
+    with connected(address) as wire:
+        wire.sendall(
+            b"POST /api/chat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 30000000\r\n\r\n"
+        )
+        for _ in range(30):
+            wire.sendall(b"x" * 1_000_000)
+        assert b" 413 " in wire.recv(1000).partition(b"\r\n")[0]
+
+
 def test_a_sender_that_asks_first_is_not_made_to_send(address: str) -> None:
     with connected(address) as wire:
         wire.sendall(

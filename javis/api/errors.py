@@ -44,6 +44,7 @@ _STATUS: tuple[tuple[type[JavisError], int], ...] = (
     (StoreError, 503),
 )
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_BAD_VALUE = "bad_value"
 _TOO_LARGE = ("row_too_large", "commit_too_large")
 _RESPONSE_TITLES = {404: "There is no such address.", 405: "This address takes no such request."}
 _V1_CODES = {"no_version": "model_not_found"}
@@ -56,6 +57,8 @@ def status_of(error: JavisError) -> int:
             return 507
         if error.code in _TOO_LARGE:
             return 413
+        if error.code == _BAD_VALUE:
+            return 400
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 

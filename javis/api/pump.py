@@ -53,7 +53,7 @@ class Pump(Generic[T]):
             raise ClientDisconnect
         if not self._items and self._error:
             self.close()
-            raise self._error
+            self._raise_error()
 
     async def batches(self) -> AsyncIterator[list[T]]:
         """All that is there, again and again; ends early when the client is gone."""
@@ -68,7 +68,7 @@ class Pump(Generic[T]):
             else:
                 await self._next_signal()
         if self._error and not self._closed:
-            raise self._error
+            self._raise_error()
 
     @property
     def closed(self) -> bool:
@@ -80,6 +80,15 @@ class Pump(Generic[T]):
         self._closed = True
         self._watcher.cancel()
         self._wake.set()
+
+    def _raise_error(self) -> None:
+        # Let go of it: its trace holds the iterator, and with that a place at the engine.
+        error, self._error = self._error, None
+        assert error is not None
+        try:
+            raise error
+        finally:
+            del error
 
     async def _next_signal(self) -> None:
         await self._wake.wait()

@@ -238,6 +238,7 @@ def test_health(site: Site) -> None:
     [
         (StoreError("not_saved", "This could not be saved."), 503),
         (StoreError("commit_too_large", "Too much at once."), 413),
+        (StoreError("bad_value", "This cannot be stored."), 400),
     ],
     ids=lambda v: v.code if isinstance(v, StoreError) else "",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Literal
 
 from javis.core.errors import EngineError
@@ -86,7 +86,7 @@ class Answer:
         self.ended = True
         self._events.put(error)
 
-    def chunks(self, submit: Callable[[], None]) -> Iterator[Chunk]:
+    def chunks(self, submit: Callable[[], None]) -> Generator[Chunk, None, None]:
         """Submit the answer and yield what comes; closing the iterator frees the engine."""
         self._start = time.perf_counter()
         try:

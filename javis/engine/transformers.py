@@ -12,7 +12,7 @@ import queue
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +161,7 @@ class TransformersEngine:
         sampling: SamplingParams,
         version: str = BASE,
         stop: threading.Event | None = None,
-    ) -> Iterator[Chunk]:
+    ) -> Generator[Chunk, None, None]:
         if self._closed.is_set():
             raise _closed()
         known = self._handles.get(version)

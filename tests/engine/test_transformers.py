@@ -278,7 +278,7 @@ def test_closing_the_iterator_frees_the_engine(qwen2: Path) -> None:
     stream = made.stream(HELLO, ENDLESS)
     while not next(stream).text:
         pass
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     start = time.perf_counter()
     say(made, max_tokens=5)
     assert time.perf_counter() - start < 1.5, "the whole answer would have taken four seconds"
@@ -296,7 +296,7 @@ def test_a_stopped_answer_in_the_queue_ends_at_once(qwen2: Path) -> None:
     _, last = collect(made.stream(HELLO, GREEDY, "base", stop))
     assert last.finish == "cancelled"
     assert time.perf_counter() - start < 1
-    running.close()  # type: ignore[attr-defined]
+    running.close()
     made.close()
 
 

@@ -111,7 +111,7 @@ def save_kormo(folder: Path) -> tuple[Path, Any]:
 
 
 def make_version(
-    models: Path, name: str, base: Path, kind: str, seed: int, **changes: Any
+    models: Path, name: str, base: Path, kind: str, seed: int, scale: float = 0.3, **changes: Any
 ) -> Version:
     """A version with a random adapter, saved by PEFT and read by the registry."""
     import warnings
@@ -140,7 +140,7 @@ def make_version(
         with torch.no_grad():
             for parameter_name, parameter in model.named_parameters():
                 if parameter.requires_grad and "modules_to_save" not in parameter_name:
-                    parameter.copy_(torch.randn(parameter.shape, generator=random) * 0.3)
+                    parameter.copy_(torch.randn(parameter.shape, generator=random) * scale)
         folder = models / name
         model.save_pretrained(folder / "adapter")
     metadata = {

@@ -20,8 +20,11 @@ from typing import Any
 from javis.bench.adapter import write_random_version
 from javis.bench.server import Served, Streamed, post, serving, stream
 from javis.core.settings import Settings
+from javis.core.types import SamplingParams
 from javis.engine import catalog, hardware
 from javis.engine.llamacpp import DEFAULT_CONTEXT
+from javis.service.preferences import Preferences
+from javis.store import open_store
 
 ROUNDS = 5
 TOKENS = 160
@@ -37,8 +40,12 @@ def run(settings: Settings) -> list[Row]:
         scratch = Path(folder)
         models = scratch / "models"
         models.mkdir()
+        (scratch / "data").mkdir()
         (models / "base").symlink_to(settings.models_dir / "base")
         write_random_version(models, "v1.0", catalog.EMBEDDED)
+        with open_store(scratch / "data" / "javis.jnl") as store:
+            # The page has no route to set these for one answer.
+            Preferences(store).set_sampling(SamplingParams(temperature=0, max_tokens=TOKENS))
         with serving(models, scratch / "data") as served:
             return [
                 *_decode(served, gguf, settings),

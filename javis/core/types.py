@@ -61,8 +61,11 @@ def check_text(value: object, what: str, limit: int, *, empty_ok: bool = False) 
 
 
 def _number(name: str, value: object, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not isinstance(value, (int, float)) or not is_number or value != value:
         raise UserInputError("not_a_number", "{name} must be a number.", name=name)
+    if abs(value) > 1e18:  # too large to be shown, or for a float at all
+        value = math.inf if value > 0 else -math.inf
     if not low <= value <= high:
         raise UserInputError(
             "out_of_range",

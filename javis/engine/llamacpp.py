@@ -120,7 +120,11 @@ class LlamaCppEngine:
         if room < 1:
             raise ContextOverflow(tokens=len(prompt) + 1, limit=self._context, drop=None)
         request = _request(prompt, sampling, min(sampling.max_tokens, room))
-        request["lora"] = [{"id": i, "scale": 1.0} for i in server.lora_ids(version)]
+        # All of them are named: an empty list would let the base read the cache of an adapter.
+        request["lora"] = [
+            {"id": number, "scale": float(name == version)}
+            for name, number in server.adapters.items()
+        ]
         return _Answer(server, request, HideControl(self._template.used_control), stop).chunks()
 
     def close(self) -> None:
@@ -153,6 +157,13 @@ class _Server:
         params.n_batch = params.n_ubatch = BATCH_TOKENS
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         params.cache_ram_mib = PROMPT_CACHE_MIB
+        # A slot that rests keeps its conversation; copying it out and in costs 0.1 s a turn.
+        params.cache_idle_slots = False
+        if _device() == "cpu":
+            # Measured with 3,000 tokens of history on two cores: the next turn begins after 134 ms
+            # instead of 229, and decodes 1.2 times as fast, than with flash attention.
+            params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+            params.cache_type_k = xllamacpp.ggml_type.GGML_TYPE_Q8_0
         params.ui = params.endpoint_slots = False
         params.verbosity = 0
         params.lora_init_without_apply = True
@@ -177,9 +188,6 @@ class _Server:
                 path=path,
                 error=error,
             ) from None
-
-    def lora_ids(self, version: str) -> list[int]:
-        return [] if version == BASE else [self.adapters[version]]
 
     def complete(self, request: dict[str, Any], callback: Callable[[Any], bool]) -> None:
         """Run one completion; blocks until it ends or the callback returns True."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
@@ -24,10 +24,11 @@ from javis.core.types import (
     Conversation,
     Message,
     SamplingParams,
+    Timings,
     Turn,
     check_text,
 )
-from javis.service.admission import Admission
+from javis.service.admission import Admission, Ticket
 from javis.service.preferences import Preferences
 from javis.service.tree import (
     ConversationView,
@@ -285,28 +286,35 @@ class ChatService:
             with self._alive(turn.conversation_id) as stop:
                 self._store.conversations.add_turn(turn)
                 self._store.conversations.set_head(turn.conversation_id, turn.id)
-                yield turn
-                while not ticket.ready.wait(0.1):
-                    if stop.is_set():
-                        break
-                    yield turn
-                yield from self._stream(turn, messages, stop)
+                yield from self._kept(turn, self._asked(turn, messages, stop, ticket))
 
-    def _stream(
-        self, turn: Turn, messages: Sequence[Message], stop: threading.Event
-    ) -> Iterator[Turn]:
+    def _asked(
+        self, turn: Turn, messages: Sequence[Message], stop: threading.Event, ticket: Ticket
+    ) -> Generator[Chunk, None, None]:
+        """What the engine says, once it is this request's turn."""
+        yield Chunk()
+        while not ticket.ready.wait(0.1):
+            if stop.is_set():
+                yield Chunk("", "cancelled", Timings())
+                return
+            yield Chunk()
+        chunks = self._engine.stream(messages, turn.sampling, turn.version, stop)
+        with closing(chunks):
+            yield from chunks
+
+    def _kept(self, turn: Turn, chunks: Generator[Chunk, None, None]) -> Iterator[Turn]:
+        """The growing turn, stored while it grows and whatever ends it."""
         start = stored = time.monotonic()
         # What the turn becomes when the consumer goes away and the generator is closed.
         turn = replace(turn, finish="cancelled")
         try:
-            chunks = self._engine.stream(messages, turn.sampling, turn.version, stop)
             with closing(chunks):
                 for chunk in chunks:
                     turn = _grown(turn, chunk)
                     if chunk.finish:
                         break
                     yield replace(turn, finish=None)
-                    if time.monotonic() - stored > CHECKPOINT_S and chunk.text:
+                    if chunk.text and time.monotonic() - stored > CHECKPOINT_S:
                         self._store.conversations.put_turn(replace(turn, finish=None))
                         stored = time.monotonic()
         except JavisError as error:

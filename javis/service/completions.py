@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -119,13 +120,13 @@ class CompletionService:
     ) -> Generator[Chunk, None, None]:
         conversation, turns = _as_conversation(owner, turn, messages)
         turn = turns[-1]
-        # Refuse for lack of a place before anything is stored.
-        first = next(chunks)
-        pending = [*turns[:-1], replace(turn, finish=None)]
-        self._store.conversations.import_many([(conversation, pending, [])])
-        try:
-            with closing(chunks):
-                for chunk in _chain(first, chunks):
+        with closing(chunks):
+            # Refused for lack of a place before anything is stored.
+            first = next(chunks)
+            pending = [*turns[:-1], replace(turn, finish=None)]
+            self._store.conversations.import_many([(conversation, pending, [])])
+            try:
+                for chunk in itertools.chain([first], chunks):
                     turn = replace(turn, reply=turn.reply + chunk.text)
                     if chunk.finish:
                         timings = chunk.timings or turn.timings
@@ -133,16 +134,11 @@ class CompletionService:
                         # Stored before the client learns that it is complete.
                         self._store.conversations.put_turn(turn)
                     yield chunk
-        except EngineError as error:
-            turn = replace(turn, finish="error", error=str(error))
-            raise
-        finally:
-            self._store.conversations.put_turn(turn)
-
-
-def _chain(first: Chunk, rest: Iterator[Chunk]) -> Iterator[Chunk]:
-    yield first
-    yield from rest
+            except EngineError as error:
+                turn = replace(turn, finish="error", error=str(error))
+                raise
+            finally:
+                self._store.conversations.put_turn(turn)
 
 
 def _check(messages: Sequence[Message]) -> None:

@@ -30,7 +30,7 @@ class ImportRefused(UserInputError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__(
             "import_refused",
-            "Nothing was imported; {count} rows cannot be read:\n{lines}",
+            "Nothing was imported. Rows that cannot be read: {count}\n{lines}",
             count=len(problems),
             lines="\n".join(problems[:MAX_PROBLEMS]),
         )
@@ -72,9 +72,7 @@ class Library:
         if not isinstance(rows, list) or not rows:
             raise UserInputError(
                 "import_shape",
-                'The file must hold {"conversations": [...]} with at least one.'.replace(
-                    "{", "{{"
-                ).replace("}", "}}"),
+                'The file must hold {"conversations": [...]} with at least one of them.',
             )
         problems: list[str] = []
         read: list[tuple[Conversation, list[Turn], list[Feedback]]] = []

@@ -69,7 +69,6 @@ def _read_turn(
         raise UserInputError("import_turn", "must be an object.")
     turn_id = new_turn_id()
     created_at = _time(item.get("created_at"))
-    known = {f: str(item.get(f) or "") for f in ("engine", "quantization", "error")}
     turn = Turn(
         id=turn_id,
         conversation_id=conversation_id,
@@ -78,12 +77,12 @@ def _read_turn(
         user=check_text(item.get("user"), "user", MAX_MESSAGE_CHARS),
         reply=check_text(item.get("assistant"), "assistant", MAX_MESSAGE_CHARS, empty_ok=True),
         finish="imported",
-        error=known["error"] or None,
-        model=str(item.get("model") or "")[:200],
-        engine=known["engine"][:50],
-        quantization=known["quantization"][:50],
-        version=str(item.get("version") or BASE)[:50],
-        version_sha256=item.get("version_sha256") or None,
+        error=_name(item, "error", 2000) or None,
+        model=_name(item, "model", 200),
+        engine=_name(item, "engine", 50),
+        quantization=_name(item, "quantization", 50),
+        version=_name(item, "version", 50) or BASE,
+        version_sha256=_name(item, "version_sha256", 64) or None,
         system_prompt=check_text(
             item.get("system_prompt") or "", "system_prompt", MAX_COMMENT_CHARS, empty_ok=True
         ),
@@ -93,6 +92,10 @@ def _read_turn(
     if item.get("id") is not None:
         ids[str(item["id"])] = turn_id
     return turn, _vote(item, turn)
+
+
+def _name(item: dict[str, Any], key: str, limit: int) -> str:
+    return check_text(item.get(key) or "", key, limit, empty_ok=True)
 
 
 def _parent(item: dict[str, Any], earlier: list[Turn], ids: dict[str, str]) -> str | None:
@@ -138,11 +141,12 @@ def _time(value: object) -> str:
         return now_iso()
     try:
         moment = datetime.fromisoformat(str(value))
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        # The first and the last year there is overflow in some time zones.
+        text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError):
         raise UserInputError(
             "import_time", "created_at must be a time such as 2026-11-21T09:30:00Z."
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from javis.core.errors import UserInputError
 from javis.core.protocols import Engine
 from javis.core.types import BASE, Version
+from javis.engine.catalog import same_model
 from javis.versions.registry import Registry
 
 
@@ -26,9 +27,13 @@ class VersionService:
         if self._pinned:
             found = [*found, self._pinned]
         self._known = {v.name: v for v in found}
-        usable = [v for v in found if not v.damaged]
-        self.refused = self._engine.use_versions(usable)
-        self.refused |= {v.name: v.damaged for v in found if v.damaged}
+        model = self._engine.info.model
+        refused = {v.name: v.damaged for v in found if v.damaged}
+        for version in found:
+            if version.name not in refused and not same_model(version.base_model, model):
+                refused[version.name] = f"It was made for {version.base_model}, not for {model}."
+        fitting = [v for v in found if v.name not in refused]
+        self.refused = refused | self._engine.use_versions(fitting)
 
     def all(self) -> list[Version]:
         """The base and every version on disk, the damaged ones too."""

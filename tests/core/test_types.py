@@ -28,6 +28,8 @@ from javis.core.types import Feedback, SamplingParams, Timings, check_text
         {"repetition_penalty": 0},
         {"seed": -1},
         {"seed": 2**70},
+        {"seed": 10**400},
+        {"temperature": -(10**400)},
         {"stop": "text"},
         {"stop": ("",)},
         {"stop": ("x",) * 17},

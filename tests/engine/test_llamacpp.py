@@ -44,9 +44,7 @@ def test_it_answers_and_says_what_it_cost(engine: LlamaCppEngine) -> None:
     last = chunks[-1]
     assert last.finish == "stop"
     assert last.timings is not None
-    assert last.timings.prompt_tokens == engine.count_tokens(
-        [Message("user", "What is 2+2?")]
-    )
+    assert last.timings.prompt_tokens == engine.count_tokens([Message("user", "What is 2+2?")])
     assert 0 < last.timings.completion_tokens <= 24
     assert 0 < last.timings.ttft_ms <= last.timings.total_ms
 

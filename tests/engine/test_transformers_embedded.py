@@ -114,11 +114,6 @@ def test_an_adapter_moves_both_engines_alike(
     assert abs(firsts[0] - firsts[1]) > 0.05, "the adapter must matter"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="LlamaCppEngine sends an empty lora list for the base, and llama.cpp then re-uses the "
-    "cache that the adapter filled; it must send scale 0 for every adapter",
-)
 def test_the_base_of_llama_cpp_does_not_read_an_adapter_s_cache(llama: LlamaCppEngine) -> None:
     talk = [Message("user", "Name three colours of the sea and say why. " * 4)]
     before = collect(llama.stream(talk, GREEDY))[0]

@@ -245,3 +245,25 @@ def test_an_unknown_version_is_refused_before_anything_is_stored(make: Make) -> 
     with pytest.raises(UserInputError, match="no version"):
         services.chat.reply(ME, "hi", options=Options(version="v9.9"))
     assert services.library.page(ME)[1] == 0
+
+
+def test_who_leaves_while_waiting_leaves_a_stopped_turn(make: Make) -> None:
+    chat = make(answer=lambda *_: "word " * 100, delay_s=0.01, parallel=1).services.chat
+    running = chat.reply(ME, "first")
+    next(running)
+    waiting = chat.reply(ME, "second")
+    turn = next(waiting)
+    waiting.close()
+    assert chat.turn(ME, turn.id).finish == "cancelled"
+    running.close()
+
+
+def test_a_stop_while_waiting_ends_the_waiting(make: Make) -> None:
+    chat = make(answer=lambda *_: "word " * 100, delay_s=0.01, parallel=1).services.chat
+    running = chat.reply(ME, "first")
+    next(running)
+    waiting = chat.reply(ME, "second")
+    turn = next(waiting)
+    chat.stop(ME, turn.conversation_id)
+    assert last(waiting).finish == "cancelled"
+    running.close()

@@ -59,18 +59,23 @@ def test_one_bad_row_stops_the_whole_import_with_a_line_for_each(make: Make) -> 
             {"turns": [{"user": "a", "assistant": "b", "created_at": "soon"}]},
             {"turns": [{"user": "a", "assistant": "b", "parent_id": "nobody"}]},
             "not a conversation",
+            {"turns": [{"user": "a", "assistant": "b", "version_sha256": {}, "model": "x"}]},
+            {"turns": [{"user": "a", "assistant": "b", "error": "x" * 5000}]},
+            {"turns": [{"user": "a", "assistant": "b", "model": "\ud800"}]},
+            {"turns": [{"user": "a", "assistant": "b", "sampling": {"seed": 10**400}}]},
+            {"turns": [{"user": "a", "assistant": "b", "created_at": "0001-01-01T00:00+14:00"}]},
         ]
     }
     with pytest.raises(ImportRefused) as caught:
         services.library.bring_in(ME, data)
-    assert len(caught.value.problems) == 6
+    assert len(caught.value.problems) == 10
     assert "conversation 2, turn 1" in caught.value.problems[0]
     assert services.library.page(ME)[1] == 0
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"conversations": []}, {"conversations": "x"}, 5])
 def test_a_file_of_another_shape_is_refused(make: Make, data: object) -> None:
-    with pytest.raises(UserInputError, match="conversations"):
+    with pytest.raises(UserInputError, match=r'{"conversations": \['):
         make().services.library.bring_in(ME, data)
 
 

@@ -1,0 +1,83 @@
+"""The page in a real browser, timed inside the browser."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from types import TracebackType
+from typing import Any
+
+from javis.core.errors import EngineError
+from javis.window import find_browser
+
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking",
+             "--no-first-run", "--disable-component-update", "--disable-sync")  # fmt: skip
+WATCH = """() => {
+  window.grown = [];
+  let size = 0;
+  const look = () => {
+    const answers = document.querySelectorAll('.jv-answer .jv-md');
+    const text = answers.length ? answers[answers.length - 1].textContent : '';
+    if (text.length !== size) { size = text.length; window.grown.push(performance.now()); }
+  };
+  new MutationObserver(look).observe(document.body,
+    {subtree: true, childList: true, characterData: true});
+}"""
+QUIET = """() => {
+  const times = window.grown;
+  return times.length > 1 && performance.now() - times[times.length - 1] > 1500;
+}"""
+
+
+class Page:
+    """A browser on the running app."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def __enter__(self) -> Page:
+        from playwright.sync_api import sync_playwright  # a tool of developers
+
+        browser = find_browser()
+        if browser is None:
+            raise EngineError("no_browser", "The page's speed needs Chrome or Chromium.")
+        self._playwright = sync_playwright().start()
+        self._browser = self._playwright.chromium.launch(
+            executable_path=browser, args=list(ARGUMENTS)
+        )
+        self._page = self._browser.new_page()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._browser.close()
+        self._playwright.stop()
+
+    def decode(self, prompt: str) -> float:
+        """Tokens per second between the first and the last change of the text on the page."""
+        page = self._page
+        page.goto(self._address)
+        composer = page.locator("textarea:visible").first
+        composer.wait_for()
+        page.evaluate(WATCH)
+        composer.fill(prompt)
+        composer.press("Enter")
+        page.wait_for_function(QUIET, timeout=120_000)
+        times: list[float] = page.evaluate("() => window.grown")
+        return (self._tokens(prompt) - 1) / ((times[-1] - times[0]) / 1000)
+
+    def _tokens(self, prompt: str) -> int:
+        """How many tokens the stored answer to `prompt` has."""
+        (newest,) = self._get("/api/conversations?limit=1")["conversations"]
+        turn = self._get(f"/api/conversations/{newest['id']}")["turns"][-1]
+        if turn["user"] != prompt or not turn["finish"]:
+            raise EngineError("bench_page", "The page's answer was not stored.")
+        return int(turn["timings"]["completion_tokens"])
+
+    def _get(self, path: str) -> Any:
+        with urllib.request.urlopen(self._address + path, timeout=30) as reply:  # noqa: S310
+            return json.load(reply)

@@ -158,6 +158,7 @@ async function start() {
   document.body.classList.toggle("jv-side-hidden", remembered.get("sidebar") === "hidden");
   addEventListener("keydown", onPageKey);
   buildThread();
+  jvWires.draw = drawMarkdown;
   jvWires.calls.watch("value", () => onReply(jvWires.calls.props.value));
   jvWires.live.watch("value", () => onFrame(jvWires.live.props.value));
   speak();

@@ -56,7 +56,8 @@ class Presets:
             language: object, name: object, text: object, request: gr.Request
         ) -> tuple[Json, Any]:
             def work() -> Json:
-                self._edge.user(request)
+                # All users share the presets.
+                self._edge.admin(request)
                 if not isinstance(name, str) or not name.strip():
                     raise UserInputError("empty_text", "{what} is empty.", what="The name")
                 if not isinstance(text, str):
@@ -73,7 +74,8 @@ class Presets:
     def _deleted(self) -> Callable[..., tuple[Json, Any]]:
         def delete_preset(language: object, name: object, request: gr.Request) -> tuple[Json, Any]:
             def work() -> Json:
-                self._edge.user(request)
+                # All users share the presets.
+                self._edge.admin(request)
                 self._preferences.delete_preset(name if isinstance(name, str) else "")
                 return {"saved": "preset_deleted"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
@@ -107,25 +108,33 @@ def serve(root: Path, engine: ScriptedEngine, port: int = 0) -> Iterator[Served]
     # Gradio sums its own statistics up with pandas after every event; not in tests.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
     services, store = build_services(root, engine)
-    auth = Auth.from_settings(services.settings, services.settings.data_dir / "session.key")
-    app = build_api(services, auth)
-    install_guards(app, services.settings, auth)
-    gr.mount_gradio_app(app, build_page(services, user_of), path="/", **mount_options())
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("127.0.0.1", port))
-        port = taken.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    running: list[uvicorn.Server] = []
+
+    async def run() -> None:
+        # Gradio makes an event loop of its own, and leaves it, where none is running.
+        auth = Auth.from_settings(services.settings, services.settings.data_dir / "session.key")
+        app = build_api(services, auth)
+        install_guards(app, services.settings, auth)
+        gr.mount_gradio_app(app, build_page(services, user_of), path="/", **mount_options())
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+        running.append(uvicorn.Server(config))
+        await running[0].serve([listener])
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
     deadline = time.monotonic() + 30
-    while not server.started and time.monotonic() < deadline:
+    while not (running and running[0].started):
+        assert time.monotonic() < deadline and thread.is_alive(), "the server did not start"
         time.sleep(0.02)
     try:
-        yield Served(f"http://127.0.0.1:{port}/", services, store, engine)
+        yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}/", services, store, engine)
     finally:
-        server.should_exit = True
+        running[0].should_exit = True
         thread.join(15)
+        listener.close()
         store.close()
 
 

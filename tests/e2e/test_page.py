@@ -1,0 +1,178 @@
+"""The list of conversations, the two languages, light and dark, small screens and the keyboard."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Open
+from tests.e2e.steps import TEXT, act, chat, last_turn, say
+
+
+def test_delete_and_undo(open_page: Open) -> None:
+    page = open_page(user="delete")
+    chat(page, "keep me")
+    row = page.locator(".jv-item")
+    row.hover()
+    row.get_by_role("button", name=re.compile("^More")).click()
+    page.get_by_role("menuitem", name="Delete").click()
+    expect(row).to_have_count(0)
+    expect(page.locator("#jv-hello h1")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(row).to_have_count(1)
+    expect(last_turn(page).locator(".jv-bubble")).to_have_text("keep me")
+
+
+def test_rename_and_search(open_page: Open) -> None:
+    page = open_page(user="search")
+    chat(page, "about apples")
+    page.click("#jv-new")
+    chat(page, "about bananas")
+    row = page.locator(".jv-item").first
+    row.hover()
+    row.get_by_role("button", name=re.compile("^More")).click()
+    page.keyboard.press("Enter")
+    page.locator(".jv-rename").fill("Yellow fruit")
+    page.keyboard.press("Enter")
+    expect(page.locator(".jv-open").first).to_have_text("Yellow fruit")
+    expect(page.locator("#jv-title")).to_have_text("Yellow fruit")
+    page.fill("#jv-search", "apples")
+    expect(page.locator(".jv-open")).to_have_count(1)
+    expect(page.locator(".jv-open")).to_have_text("about apples")
+    page.fill("#jv-search", "no such words")
+    expect(page.locator(".jv-none")).to_have_text("Nothing found.")
+    page.fill("#jv-search", "")
+    expect(page.locator(".jv-open")).to_have_count(2)
+
+
+def test_import_and_export(open_page: Open, tmp_path: Path) -> None:
+    page = open_page()
+    turns = [{"user": "from afar", "assistant": "**hello**", "rating": "good"}]
+    file = tmp_path / "talks.json"
+    file.write_text(json.dumps({"conversations": [{"title": "Brought", "turns": turns}]}))
+    page.set_input_files("#jv-file", file)
+    expect(last_turn(page).locator(".jv-md strong")).to_have_text("hello")
+    expect(act(last_turn(page), "good")).to_have_attribute("aria-pressed", "true")
+    row = page.locator(".jv-item", has_text="Brought")
+    row.hover()
+    row.get_by_role("button", name=re.compile("^More")).click()
+    with page.expect_download() as saved:
+        page.get_by_role("menuitem", name="Export as JSON").click()
+    assert "from afar" in Path(saved.value.path()).read_text(encoding="utf-8")
+    file.write_text("{ not json")
+    page.set_input_files("#jv-file", file)
+    expect(page.locator(".jv-notice")).to_contain_text("nothing was imported")
+
+
+def test_the_language_switch_keeps_the_draft(open_page: Open) -> None:
+    page = open_page(user="tongue")
+    chat(page, "hello")
+    page.fill(TEXT, "half a thought")
+    page.click("#jv-lang")
+    expect(page.locator("#jv-new")).to_have_text("새 대화")
+    expect(page.locator(TEXT)).to_have_value("half a thought")
+    expect(page.locator(TEXT)).to_have_attribute("placeholder", "메시지를 입력하세요")
+    expect(act(last_turn(page), "good")).to_have_attribute("aria-label", "좋은 답변")
+    expect(page.locator("#jv-temperature [data-testid=block-info]")).to_have_text("온도")
+    expect(page.locator("html")).to_have_attribute("lang", "ko")
+    page.reload()
+    expect(page.locator("#jv-new")).to_have_text("새 대화")
+
+
+def test_korean_comes_from_the_browser(open_page: Open) -> None:
+    page = open_page(user="korean", locale="ko-KR")
+    expect(page.locator("#jv-hello h1")).to_have_text("무슨 이야기를 나눠 볼까요?")
+    expect(page.locator(".jv-sub")).to_contain_text("영어만 할 줄 압니다")
+    page.click("#jv-tune")
+    page.locator("#jv-seed input").fill("x")
+    say(page, "안녕하세요")
+    expect(page.locator(".jv-notice")).to_contain_text("시드 값은 정수여야 합니다.")
+
+
+def background(page: Page) -> str:
+    return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+
+def test_dark_follows_the_system_and_can_be_chosen(open_page: Open) -> None:
+    page = open_page(user="dark", color_scheme="dark")
+    assert background(page) == "rgb(31, 30, 28)"
+    page.click("#jv-theme")
+    page.get_by_role("menuitem", name="Light").click()
+    assert background(page) == "rgb(250, 248, 245)"
+    page.reload()
+    page.wait_for_selector("body.jv-booted")
+    assert background(page) == "rgb(250, 248, 245)"
+
+
+def test_a_phone_has_a_drawer_and_nothing_sticks_out(open_page: Open) -> None:
+    page = open_page(user="phone", viewport={"width": 390, "height": 844})
+    chat(page, "something long")
+    nav = page.locator("#jv-nav")
+    expect(nav).to_be_hidden()
+    page.click("#jv-show")
+    expect(nav).to_be_visible()
+    page.locator(".jv-open").first.click()
+    expect(nav).to_be_hidden()
+    wide = "document.documentElement.scrollWidth > innerWidth"
+    assert not page.evaluate(wide)
+    tall = "document.documentElement.scrollHeight > innerHeight"
+    assert not page.evaluate(tall)
+
+
+def test_keyboard_alone_reaches_everything(open_page: Open) -> None:
+    page = open_page(user="keys")
+    page.keyboard.type("typed without a click")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("second line")
+    expect(page.locator(TEXT)).to_have_value("typed without a click\nsecond line")
+    page.keyboard.press("Enter")
+    expect(act(last_turn(page), "bad")).to_be_visible()
+    act(last_turn(page), "bad").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".jv-panel")).to_be_visible()
+    expect(act(last_turn(page), "bad")).to_be_focused()
+    page.keyboard.press("Control+k")
+    expect(page.locator("#jv-search")).to_be_focused()
+    unnamed = page.evaluate(
+        """[...document.querySelectorAll('button, input, textarea, select, a[href]')]
+        .filter((n) => n.offsetParent && !(n.ariaLabel || n.innerText.trim() || n.labels?.length))
+        .map((n) => n.outerHTML.slice(0, 120))"""
+    )
+    assert unnamed == []
+
+
+def test_an_enter_that_ends_a_syllable_sends_nothing(open_page: Open) -> None:
+    page = open_page(user="ime", locale="ko-KR")
+    page.focus(TEXT)
+    cdp = page.context.new_cdp_session(page)
+    cdp.send("Input.imeSetComposition", {"text": "한", "selectionStart": 1, "selectionEnd": 1})
+    page.evaluate(
+        """document.getElementById("jv-text").dispatchEvent(new KeyboardEvent("keydown",
+        {key: "Enter", keyCode: 229, isComposing: true, bubbles: true, cancelable: true}))"""
+    )
+    cdp.send("Input.insertText", {"text": "한글"})
+    expect(page.locator(TEXT)).to_have_value("한글")
+    expect(page.locator(".jv-turn")).to_have_count(0)
+    page.keyboard.press("Enter")
+    expect(page.locator(".jv-turn")).to_have_count(1)
+    expect(last_turn(page).locator(".jv-bubble")).to_have_text("한글")
+
+
+def test_the_answer_is_followed_only_from_the_end(open_page: Open) -> None:
+    page = open_page(user="scroll", viewport={"width": 800, "height": 420})
+    chat(page, "something long")
+    say(page, "count")
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("40 41")
+    page.evaluate("document.getElementById('jv-scroll').scrollTop = 0")
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("80 81")
+    assert page.evaluate("document.getElementById('jv-scroll').scrollTop") == 0
+    page.click("#jv-to-end")
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("120 121")
+    gap = (
+        "(s => s.scrollHeight - s.scrollTop - s.clientHeight)(document.getElementById('jv-scroll'))"
+    )
+    assert page.evaluate(gap) < 60
+    page.keyboard.press("Escape")

@@ -1,0 +1,87 @@
+"""A thumb counts at once, can say more, can be taken back, and survives whatever happens next."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Open
+from tests.e2e.serving import Served
+from tests.e2e.steps import act, chat, last_turn, say, turn_id
+
+
+def test_a_thumb_counts_at_once_and_can_say_more(open_page: Open, served: Served) -> None:
+    page = open_page(user="thumb")
+    turn = chat(page, "rate me")
+    which = turn_id(turn)
+    kept = served.services.feedback
+    act(turn, "bad").click()
+    panel = turn.locator(".jv-panel")
+    expect(panel).to_be_visible()
+    first = kept.current("thumb", which)
+    assert first and first.rating == "bad"
+    panel.get_by_role("button", name="Too long").click()
+    panel.get_by_role("button", name="Wrong tone").click()
+    panel.locator("input").fill("shorter, please")
+    panel.locator("summary").click()
+    wanted = panel.locator("textarea")
+    assert wanted.input_value().startswith("You said: rate me")
+    wanted.fill("What I wanted")
+    panel.get_by_role("button", name="Save").click()
+    expect(panel).to_have_count(0)
+    expect(turn.locator(".jv-note")).to_contain_text("You wrote the answer you wanted.")
+    full = kept.current("thumb", which)
+    assert full.reasons == ("too_long", "wrong_tone")
+    assert (full.comment, full.correction) == ("shorter, please", "What I wanted")
+    assert served.services.chat.turn("thumb", which).reply.startswith("You said")
+
+
+def test_closing__the_panel_keeps_the_vote_and_the_same_thumb_takes_it_back(
+    open_page: Open, served: Served
+) -> None:
+    page = open_page(user="back")
+    turn = chat(page, "rate me")
+    act(turn, "good").click()
+    expect(turn.locator(".jv-panel")).to_be_visible()
+    expect(turn.locator(".jv-chip")).to_have_count(0)
+    page.keyboard.press("Escape")
+    turn.locator(".jv-panel header button").click()
+    expect(act(turn, "good")).to_have_attribute("aria-pressed", "true")
+    act(turn, "bad").click()
+    expect(act(turn, "bad")).to_have_attribute("aria-pressed", "true")
+    expect(act(turn, "good")).to_have_attribute("aria-pressed", "false")
+    act(turn, "bad").click()
+    expect(act(turn, "bad")).to_have_attribute("aria-pressed", "false")
+    expect(turn.locator(".jv-panel")).to_have_count(0)
+    history = served.services.feedback.history("back", turn_id(turn))
+    assert [f.rating for f in history] == ["good", "bad", None]
+
+
+def test_thumbs_survive_the_next_answer_a_reload_and_another_conversation(open_page: Open) -> None:
+    page = open_page(user="survive")
+    first = chat(page, "first")
+    which = f'[data-turn-id="{turn_id(first)}"]'
+    good = page.locator(f'{which} [data-act="good"]')
+    say(page, "count for a while")
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("1 2 3")
+    good.click()
+    expect(good).to_have_attribute("aria-pressed", "true")
+    page.locator(f"{which} .jv-panel header button").click()
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("30 31")
+    expect(good).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Escape")
+    expect(last_turn(page).locator(".jv-note")).to_contain_text("Stopped.")
+    expect(good).to_have_attribute("aria-pressed", "true")
+    page.click("#jv-new")
+    page.locator(".jv-open").first.click()
+    expect(good).to_have_attribute("aria-pressed", "true")
+    page.reload()
+    expect(good).to_have_attribute("aria-pressed", "true")
+
+
+def test_readiness_counts_along(open_page: Open) -> None:
+    page = open_page(user="ready")
+    words = page.locator("#jv-ready summary span")
+    expect(words).to_contain_text("of 500")
+    before = int(words.inner_text().split()[0])
+    act(chat(page, "something new to rate"), "good").click()
+    expect(words).to_contain_text(f"{before + 1} of 500")

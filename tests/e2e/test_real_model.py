@@ -1,0 +1,61 @@
+"""The promise of the README in a real browser, with the real model: rate, correct, crash, go on."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.steps import act, last_turn
+from tests.live import Live
+
+
+@pytest.fixture
+def live(tmp_path: Path, embedded_gguf: Path) -> Iterator[Live]:
+    live = Live(tmp_path / "data")
+    yield live
+    if live.process.poll() is None:
+        live.kill(signal.SIGTERM)
+
+
+def test_what_a_new_user_says_and_rates_survives_a_crash(live: Live, browser: Browser) -> None:
+    page = browser.new_page(locale="en-US")
+    page.goto(live.address)
+    composer = page.locator("textarea:visible").first
+    composer.fill("What is 2+2? Answer in one sentence.")
+    composer.press("Enter")
+    first = last_turn(page)
+    expect(act(first, "bad")).to_be_visible(timeout=60_000)
+    expect(first.locator(".jv-md")).to_contain_text("4")
+    act(first, "bad").click()
+    panel = first.locator(".jv-panel")
+    panel.get_by_role("button", name="Too long").click()
+    panel.locator("summary").click()
+    panel.locator("textarea").fill("Four.")
+    panel.get_by_role("button", name="Save").click()
+    expect(first.locator(".jv-note")).to_contain_text("You wrote the answer you wanted.")
+    address = page.url
+
+    composer.fill("Write a very long story about a dog who travels around the world.")
+    composer.press("Enter")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.jv-md')].at(-1).textContent.length > 500",
+        timeout=60_000,
+    )
+    live.kill()
+    live.start()
+
+    conversation = address.split("c=")[1].split("&")[0]
+    page.goto(f"{live.address}/?c={conversation}")
+    turns = page.locator(".jv-turn")
+    expect(turns).to_have_count(2)
+    expect(turns.first.locator(".jv-note")).to_contain_text("You wrote the answer you wanted.")
+    kept = turns.last.locator(".jv-md").text_content() or ""
+    assert len(kept) > 50
+    # The answer that was cut off can be asked for again.
+    turns.last.get_by_role("button", name="again").first.click()
+    expect(turns.last.locator(".jv-md")).not_to_have_text(kept, timeout=60_000)
+    page.close()

@@ -38,22 +38,31 @@ class JournalFile:
         self._ident = None
 
     def stat(self) -> FileState:
-        """Raises StoreCorrupt when the file is gone or shorter than what was read."""
+        """Raises StoreCorrupt when the file is gone."""
         try:
-            state = self.fs.stat(self.path)
+            return self.fs.stat(self.path)
         except FileNotFoundError:
             raise StoreCorrupt(
                 "store_gone",
                 "The data file {path} has disappeared. Put it back and restart JAVIS.",
                 path=str(self.path),
             ) from None
-        if self.is_same(state) and state.size < self.position.offset:
-            raise corrupt(state.size)
-        return state
 
     def is_same(self, state: FileState) -> bool:
-        """False when another file was put in its place."""
-        return (state.device, state.inode) == self._ident
+        """False when another file was put in its place. StoreCorrupt when it has shrunk.
+
+        Only under the lock: otherwise a writer may be past `state` already.
+        """
+        if (state.device, state.inode) != self._ident:
+            return False
+        if state.size < self.position.offset:
+            raise corrupt(state.size)
+        return True
+
+    @property
+    def end(self) -> tuple[int, int, int] | None:
+        """Device, inode and size of the file as far as it has been read."""
+        return None if self._ident is None else (*self._ident, self.position.offset)
 
     def create(self) -> None:
         """Make a new, empty journal unless there is one, and clear what a crash left behind."""

@@ -13,7 +13,8 @@ from javis.core.errors import StoreError
 from javis.store.fs import OsFS
 
 _FIRST_WAIT_S = 0.0005
-_LONGEST_WAIT_S = 0.02
+_LONGEST_WAIT_S = 0.001
+"""Longer naps starve: whoever just wrote writes again before the others wake up."""
 
 
 class JournalLock:

@@ -59,6 +59,7 @@ class JournalStorage(Storage):  # type: ignore[misc]
         lock_path = self.path.with_name(self.path.name + ".lock")
         self._lock = JournalLock(lock_path, fs, lock_timeout_s)
         self.memory = Memory()
+        self._agreed: tuple[int, int, int] | None = None
         self._failure: StoreError | None = None
         self._closed = False
         self._compact_at_bytes = compact_at_bytes
@@ -146,6 +147,7 @@ class JournalStorage(Storage):  # type: ignore[misc]
             with self._in_step():
                 length = self._file.append(payload)
                 self.memory.apply(ops, length)
+                self._agree()
             self._compact_if_worth_it()
 
     def write(self, data: dict[str, dict[str, Row]]) -> None:
@@ -170,6 +172,7 @@ class JournalStorage(Storage):  # type: ignore[misc]
             try:
                 with self._in_step():
                     self._file.rewrite(self.memory.tables)
+                    self._agree()
             except OSError as error:
                 raise StoreError(
                     "not_compacted",
@@ -210,9 +213,14 @@ class JournalStorage(Storage):  # type: ignore[misc]
             )
 
     def _is_current(self) -> bool:
+        """True when the file is as it was when `memory` last agreed with it. Needs no lock."""
         with self._os_errors():
             state = self._file.stat()
-        return self._file.is_same(state) and state.size == self._file.position.offset
+        return (state.device, state.inode, state.size) == self._agreed
+
+    def _agree(self) -> None:
+        """Tell readers that `memory` now holds all that is in the file up to its end."""
+        self._agreed = self._file.end
 
     def _catch_up(self, *, mend: bool) -> None:
         """Bring the memory up to the file. The lock is held; `mend` needs it exclusively."""
@@ -224,6 +232,7 @@ class JournalStorage(Storage):  # type: ignore[misc]
                 with self._in_step():
                     for record, length in self._file.records(state.size, mend=mend):
                         self.memory.apply(record.ops, length)
+                self._agree()
 
     def _load(self, *, mend: bool) -> None:
         """Read the file from its start into new tables and use those."""
@@ -231,6 +240,7 @@ class JournalStorage(Storage):  # type: ignore[misc]
         with _no_collection():
             self._file.load(tables, mend=mend)
         self.memory.replace(tables)
+        self._agree()
 
     def _compact_if_worth_it(self) -> None:
         total = self._file.position.offset

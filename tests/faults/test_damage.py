@@ -226,3 +226,10 @@ def test_a_repaired_store_keeps_ids_unused(journal, tmp_path):
     repaired(journal, tmp_path)
     with JournalDB(tmp_path / "out.jnl") as db:
         assert db.insert({}) == ROWS + 1
+
+
+def test_records_are_counted_on_over_a_compaction(journal):
+    with JournalDB(journal) as db:
+        db.storage.compact()
+    lines = [line.split()[2] for line in lines_of(journal)]
+    assert lines == [str(ROWS + 2 + place).encode() for place in range(ROWS + 1)]

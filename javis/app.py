@@ -91,6 +91,7 @@ def _engine(settings: Settings, choice: catalog.Choice, cores: int, say: Say) ->
         adapter_file=lambda version: ensure_gguf(version, path, cache),
         languages=choice.model.languages,
         licence=choice.model.licence,
+        sampling=choice.model.sampling,
         context=settings.context,
         parallel=settings.parallel or 4,
         threads=settings.threads or cores,

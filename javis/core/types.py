@@ -176,6 +176,8 @@ class EngineInfo:
     languages: tuple[str, ...] = ("en",)
     device: str = "cpu"
     licence: str = ""
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    """What suits the model; the user's own defaults win."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class LlamaCppEngine:
         adapter_file: AdapterFile,
         languages: tuple[str, ...] = ("en",),
         licence: str = "",
+        sampling: SamplingParams | None = None,
         context: int = 0,
         parallel: int = 4,
         threads: int = 2,
@@ -76,6 +77,7 @@ class LlamaCppEngine:
             languages=languages,
             device=_device(),
             licence=licence,
+            sampling=sampling or SamplingParams(),
         )
 
     def versions(self) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ Parameter counts of Qwen are computed from their published shapes and agree with
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from javis.core.types import SamplingParams
 from javis.engine.fetch import EMBEDDED
 
 _NF4_BYTES = 0.5 + 1.03 / 64
@@ -37,6 +38,8 @@ class BaseModel:
     """Parameters of the embedding and the output layer, which bitsandbytes leaves at 16 bits."""
     gguf: Mapping[str, tuple[str, str, float]] | None = None
     """Official GGUF files: precision -> (repository, file pattern, bits per weight)."""
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    """What the model's publisher recommends."""
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -80,6 +83,7 @@ def _qwen(
         head_size=head_size,
         embedding=embedding,
         gguf=gguf,
+        sampling=SamplingParams(temperature=0.7, top_p=0.8),
     )
 
 
@@ -108,6 +112,7 @@ MODELS: tuple[BaseModel, ...] = (
         kv_heads=3,
         head_size=64,
         embedding=49_152 * 576,
+        sampling=SamplingParams(temperature=0.2, top_p=0.9),
     ),
     _qwen(
         "Qwen2.5-0.5B-Instruct",

@@ -55,6 +55,7 @@ class TransformersEngine:
         device: str = "cpu",
         languages: tuple[str, ...] = ("en",),
         licence: str = "",
+        sampling: SamplingParams | None = None,
         context: int = 0,
         parallel: int = 0,
         threads: int = 0,
@@ -105,6 +106,7 @@ class TransformersEngine:
             languages=languages,
             device=device,
             licence=licence,
+            sampling=sampling or SamplingParams(),
         )
 
     @classmethod
@@ -120,6 +122,7 @@ class TransformersEngine:
             device=choice.device,
             languages=choice.model.languages,
             licence=choice.model.licence,
+            sampling=choice.model.sampling,
             context=settings.context,
             parallel=settings.parallel,
             threads=settings.threads,

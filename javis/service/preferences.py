@@ -15,12 +15,14 @@ MAX_PRESETS = 50
 class Preferences:
     """Typed access to the stored preferences."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, recommended: SamplingParams | None = None) -> None:
         self._rows = store.preferences
+        self._recommended = recommended or SamplingParams()
 
     def sampling(self) -> SamplingParams:
+        """The user's defaults, and what suits the model until there are any."""
         stored = self._rows.get("sampling", {})
-        return SamplingParams(**{**asdict(SamplingParams()), **stored, "stop": ()})
+        return SamplingParams(**{**asdict(self._recommended), **stored, "stop": ()})
 
     def set_sampling(self, sampling: SamplingParams) -> None:
         values = asdict(sampling)

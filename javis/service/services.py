@@ -43,7 +43,7 @@ def join(
 
     `pinned` is the adapter of ADAPTER_PATH; `why` says why this engine and model were picked.
     """
-    preferences = Preferences(store)
+    preferences = Preferences(store, engine.info.sampling)
     versions = VersionService(engine, registry, pinned)
     admission = Admission(engine.info.parallel, settings.queue)
     return Services(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.steps import act, last_turn
+from tests.e2e.steps import act
 from tests.live import Live
 
 
@@ -27,9 +27,9 @@ def test_what_a_new_user_says_and_rates_survives_a_crash(live: Live, browser: Br
     composer = page.locator("textarea:visible").first
     composer.fill("What is 2+2? Answer in one sentence.")
     composer.press("Enter")
-    first = last_turn(page)
+    first = page.locator(".jv-turn").first
     expect(act(first, "bad")).to_be_visible(timeout=60_000)
-    expect(first.locator(".jv-md")).to_contain_text("4")
+    expect(first.locator(".jv-md")).not_to_be_empty()
     act(first, "bad").click()
     panel = first.locator(".jv-panel")
     panel.get_by_role("button", name="Too long").click()

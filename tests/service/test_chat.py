@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from javis.bench.adapter import write_random_version
 from javis.core.errors import Busy, ContextOverflow, EngineError, NotFound, UserInputError
 from javis.core.types import SamplingParams, Turn
 from javis.service.chat import Options
@@ -267,3 +269,21 @@ def test_a_stop_while_waiting_ends_the_waiting(make: Make) -> None:
     chat.stop(ME, turn.conversation_id)
     assert last(waiting).finish == "cancelled"
     running.close()
+
+
+def test_a_version_for_another_base_is_refused_with_the_reason(make: Make, tmp_path: Path) -> None:
+    write_random_version(tmp_path / "models", "v1.0", "Qwen2.5-7B-Instruct")
+    services = make().services
+    assert [v.name for v in services.versions.usable()] == ["base"]
+    with pytest.raises(UserInputError, match=r"made for Qwen2\.5-7B-Instruct"):
+        services.chat.reply(ME, "hi", options=Options(version="v1.0"))
+
+
+def test_a_version_that_appears_answers_after_a_refresh(make: Make, tmp_path: Path) -> None:
+    services = make().services
+    write_random_version(tmp_path / "models", "v1.0", "scripted")
+    services.versions.refresh()
+    turn = last(services.chat.reply(ME, "hi", options=Options(version="v1.0")))
+    assert turn.reply == "[v1.0] hi"
+    assert turn.version_sha256 is not None
+    assert len(turn.version_sha256) == 64

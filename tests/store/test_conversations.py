@@ -248,11 +248,13 @@ def test_an_export_sees_one_moment(store):
     conversation = store.conversations.create("ann")
     store.conversations.add_turn(turn_in(conversation, user="1"))
     turns = store.conversations.iter_turns("ann")
+    everything = store.db.storage.fresh().everything()
     store.conversations.add_turn(turn_in(conversation, user="2"))
     store.conversations.put_turn(
         dataclasses.replace(store.conversations.turns(conversation.id)[0], user="changed")
     )
     assert [turn.user for turn in turns] == ["1"]
+    assert [row["user"] for row in everything["turns"].values()] == ["1"]
     assert [turn.user for turn in store.conversations.iter_turns()] == ["changed", "2"]
     assert list(store.conversations.iter_turns("bob")) == []
 

@@ -27,12 +27,15 @@ MAC_APPS = ("Google Chrome", "Microsoft Edge", "Chromium", "Brave Browser")
 WINDOWS_PATHS = (r"Google\Chrome\Application\chrome.exe", r"Microsoft\Edge\Application\msedge.exe")
 
 
-def open_window(address: str, profile: Path, say: Callable[[str], None]) -> bool:
+def open_window(
+    address: str, profile: Path, say: Callable[[str], None]
+) -> subprocess.Popen[bytes] | None:
     """Open `address` in its own window; without such a browser, in the ordinary one."""
     browser = find_browser()
     if browser is None:
         say("No Chrome, Chromium, Edge or Brave was found for a window; opening the browser.")
-        return webbrowser.open(address)
+        webbrowser.open(address)
+        return None
     profile.mkdir(parents=True, exist_ok=True, mode=0o700)
     arguments = [
         f"--app={address}",
@@ -44,13 +47,12 @@ def open_window(address: str, profile: Path, say: Callable[[str], None]) -> bool
     ]
     if sys.platform.startswith("linux") and os.geteuid() == 0:
         arguments.append("--no-sandbox")  # Chromium refuses to start as root with it
-    subprocess.Popen(
+    return subprocess.Popen(
         [browser, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    return True
 
 
 def find_browser() -> str | None:

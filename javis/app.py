@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from javis.core.errors import EngineError, UserInputError
+from javis.core.errors import EngineError, StoreError, UserInputError
 from javis.core.protocols import Engine
 from javis.core.settings import Settings
 from javis.engine import catalog, hardware
@@ -22,6 +22,8 @@ from javis.versions.registry import Registry
 
 Say = Callable[[str], None]
 
+LOCAL_USER = "local"
+"""Who owns what was collected before there were users."""
 PURGE_AFTER_S = 7 * 24 * 3600
 """How long a deleted conversation can be brought back."""
 
@@ -58,7 +60,11 @@ def open_data(settings: Settings, say: Say) -> Store:
     old = settings.data_dir / "feedback.json"
     if old.exists():
         say(f"Taking in {old} …")
-        say(str(maintenance.import_tinydb(store.db, old)))
+        try:
+            say(str(maintenance.import_tinydb(store.db, old, owner=LOCAL_USER)))
+        except StoreError as error:
+            # An old file that cannot be read must not keep the chat from starting.
+            say(f"{error} It is left as it is.")
     if interrupted := store.conversations.mark_interrupted():
         say(f"{interrupted} answers were cut off when JAVIS last ended; their texts are kept.")
     store.conversations.purge(PURGE_AFTER_S)

@@ -127,7 +127,10 @@ def store_verify(data_dir: DataDir = None) -> None:
     """Read the whole journal and say whether every record is whole."""
     from javis.store import maintenance
 
-    typer.echo(_lines(maintenance.verify(settings_from(data_dir=data_dir).journal)))
+    report = maintenance.verify(settings_from(data_dir=data_dir).journal)
+    typer.echo(str(report))
+    if not report.ok:
+        raise typer.Exit(1)
 
 
 @store_app.command("backup")
@@ -146,7 +149,7 @@ def store_repair(target: Path, data_dir: DataDir = None) -> None:
     """Write a new journal with every record that is provably whole; the old one is kept."""
     from javis.store import maintenance
 
-    typer.echo(_lines(maintenance.repair(settings_from(data_dir=data_dir).journal, target)))
+    typer.echo(str(maintenance.repair(settings_from(data_dir=data_dir).journal, target)))
 
 
 @store_app.command("export")
@@ -190,12 +193,6 @@ def _report(rows: list[dict[str, Any]], json_file: Path | None) -> None:
     typer.echo(table(rows))
     if json_file:
         json_file.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
-
-
-def _lines(report: Any) -> str:
-    if isinstance(report, dict):
-        return "\n".join(f"{key}: {value}" for key, value in report.items())
-    return str(report)
 
 
 if __name__ == "__main__":

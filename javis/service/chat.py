@@ -147,8 +147,7 @@ class ChatService:
             origin="edit",
         )
         with self._alive(turn.conversation_id):
-            self._store.conversations.add_turn(edited)
-            self._store.conversations.set_head(turn.conversation_id, edited.id)
+            self._store.conversations.add_turn(edited, head=True)
         return edited
 
     def stop(self, owner: str, conversation_id: str) -> bool:
@@ -284,8 +283,7 @@ class ChatService:
                 conversation = self._store.conversations.create(owner, title_of(turn.user))
                 turn = replace(turn, conversation_id=conversation.id)
             with self._alive(turn.conversation_id) as stop:
-                self._store.conversations.add_turn(turn)
-                self._store.conversations.set_head(turn.conversation_id, turn.id)
+                self._store.conversations.add_turn(turn, head=True)
                 yield from self._kept(turn, self._asked(turn, messages, stop, ticket))
 
     def _asked(

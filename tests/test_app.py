@@ -1,0 +1,72 @@
+"""The composition root: start-up on what an earlier run left behind."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from javis.app import LOCAL_USER, open_data, take_port
+from javis.cli import main
+from javis.core.errors import UserInputError
+from javis.core.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data").absolute()
+
+
+def test_an_old_feedback_file_is_taken_in_once(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    old = settings.data_dir / "feedback.json"
+    row = {"prompt": "hi", "response": "hello", "rating": "good"}
+    old.write_text(json.dumps({"_default": {"1": row}}))
+    said: list[str] = []
+    store = open_data(settings, said.append)
+    (conversation,) = store.conversations.page(LOCAL_USER)[0]
+    (turn,) = store.conversations.turns(conversation.id)
+    assert (turn.user, turn.reply) == ("hi", "hello")
+    assert not old.exists()
+    store.close()
+    store = open_data(settings, said.append)
+    assert store.conversations.page(LOCAL_USER)[1] == 1
+    store.close()
+
+
+def test_a_damaged_old_file_is_told_and_left_alone(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    old = settings.data_dir / "feedback.json"
+    old.write_text('{"_default": {"1": ')
+    said: list[str] = []
+    open_data(settings, said.append).close()
+    assert "left as it is" in said[-1]
+    assert old.read_text() == '{"_default": {"1": '
+
+
+def test_a_taken_port_is_told_in_plain_words(settings: Settings) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = settings.model_copy(update={"port": other.getsockname()[1]})
+        with pytest.raises(UserInputError, match="choose another port"):
+            take_port(taken)
+
+
+def test_verify_says_and_returns_whether_all_is_whole(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_data(settings, print).close()
+    command = ["javis", "store", "verify", "--data-dir", str(settings.data_dir)]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    journal = settings.journal.read_bytes()
+    settings.journal.write_bytes(journal[:10] + b"X" + journal[11:])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert done.value.code == 1
+    assert "Traceback" not in capsys.readouterr().err

@@ -7,6 +7,7 @@ of the same weights. Each round measures all of them once; the medians are compa
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from javis.bench.server import Served, Streamed, post, serving, stream
 from javis.core.settings import Settings
 from javis.core.types import SamplingParams
 from javis.engine import catalog, hardware
+from javis.engine.convert import dense_path
 from javis.engine.llamacpp import DEFAULT_CONTEXT
 from javis.service.preferences import Preferences
 from javis.store import open_store
@@ -70,7 +72,7 @@ def row(name: str, ours: float, reference: float, unit: str, goal: str, holds: b
 
 def _decode(served: Served, gguf: Path, settings: Settings) -> list[Row]:
     raw = RawLlama(gguf, settings.threads or hardware.detect().cores)
-    eager = Eager(gguf, settings.models_dir)
+    eager = Eager(gguf)
     from javis.bench.page import Page  # heavy: a browser
 
     got: dict[str, list[float]] = {"raw": [], "v1": [], "eager": [], "page": []}
@@ -263,11 +265,12 @@ class RawLlama:
 class Eager:
     """transformers in bfloat16, eager, with its key-value cache: one token after another."""
 
-    def __init__(self, gguf: Path, models_dir: Path) -> None:
+    def __init__(self, gguf: Path) -> None:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         import torch  # heavy
         from transformers import AutoModelForCausalLM, AutoTokenizer  # heavy
 
-        folder = catalog.dense_copy(gguf, models_dir / "base" / "dense")
+        folder = catalog.dense_copy(gguf, dense_path(gguf))
         self._torch = torch
         self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
         self._tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -14,7 +14,7 @@ from javis.service.chat import Options
 from javis.service.services import Services
 from javis.ui.edge import Json, Payload, User
 
-FRAME_S = 0.06
+FRAME_S = 0.08
 """Time between two frames; what came in between is drawn at once."""
 
 

@@ -56,6 +56,7 @@ function openPanel(id) {
   wanted.addEventListener("toggle", () => {
     area.style.height = "auto";
     area.style.height = `${Math.min(area.scrollHeight + 2, innerHeight * 0.45)}px`;
+    if (wanted.open && panel.isConnected) panel.scrollIntoView({ block: "nearest" });
   });
   const save = async () => {
     const correction = wanted.open && area.value.trim() && area.value.trim() !== turn.reply.trim() ? area.value : null;

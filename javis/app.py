@@ -207,6 +207,8 @@ def quiet_libraries(settings: Settings) -> None:
     """No telemetry, no network where none is wanted, no spinning threads, no files by accident."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # Gradio would recompute its own statistics with pandas after every event.
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["DO_NOT_TRACK"] = "1"
     uploads = settings.data_dir / "uploads"

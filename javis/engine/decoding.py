@@ -41,7 +41,7 @@ class Sampler:
         row = logits[: self._size].detach().float().cpu()
         if not bool(torch.isfinite(row).all()):
             raise EngineError(
-                "not_a_number",
+                "broken_numbers",
                 "The model computed something that is no number; another precision may help.",
             )
         penalty = self._sampling.repetition_penalty

@@ -113,7 +113,7 @@ MODELS: tuple[BaseModel, ...] = (
         kv_heads=3,
         head_size=64,
         embedding=49_152 * 576,
-        sampling=SamplingParams(temperature=0.2, top_p=0.9, repetition_penalty=1.1),
+        sampling=SamplingParams(temperature=0.2, top_p=0.9, repetition_penalty=1.05),
     ),
     _qwen(
         "Qwen2.5-0.5B-Instruct",

@@ -9,7 +9,9 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from javis.core.errors import EngineError, StoreError, UserInputError
@@ -24,6 +26,8 @@ Say = Callable[[str], None]
 
 LOCAL_USER = "local"
 """Who owns what was collected before there were users."""
+CLOSE_S = 3.0
+"""How long the end waits for running answers to be stored."""
 PURGE_AFTER_S = 7 * 24 * 3600
 """How long a deleted conversation can be brought back."""
 
@@ -36,7 +40,17 @@ class Application:
     store: Store
     engine: Engine
 
+    def stop_answers(self) -> None:
+        """Let every running answer end; each stores what it has."""
+        self.services.chat.stop_all()
+        self.services.completions.stop_all()
+
     def close(self) -> None:
+        """End the answers, then let go of the model and the journal."""
+        self.stop_answers()
+        deadline = time.monotonic() + CLOSE_S
+        while not self.services.chat.idle and time.monotonic() < deadline:
+            time.sleep(0.02)
         self.engine.close()
         self.store.close()
 
@@ -55,7 +69,7 @@ def build(settings: Settings, say: Say) -> Application:
 
 def open_data(settings: Settings, say: Say) -> Store:
     """The journal, with what a crash left behind put in order and an old file taken in."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folders(settings)
     store = open_store(settings.journal)
     old = settings.data_dir / "feedback.json"
     if old.exists():
@@ -69,6 +83,19 @@ def open_data(settings: Settings, say: Say) -> Store:
         say(f"{interrupted} answers were cut off when JAVIS last ended; their texts are kept.")
     store.conversations.purge(PURGE_AFTER_S)
     return store
+
+
+def make_folders(settings: Settings) -> None:
+    """The data folder, or a plain sentence why there can be none."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(
+            "no_data_dir",
+            "The data folder {path} cannot be made: {why}. Choose another with --data-dir.",
+            path=settings.data_dir,
+            why=error.strerror or error,
+        ) from None
 
 
 def load_engine(settings: Settings, choice: catalog.Choice, cores: int, say: Say) -> Engine:
@@ -137,6 +164,7 @@ def serve(settings: Settings, *, window: bool = False, say: Say = print) -> None
     from javis.api.auth import refuse_to_bind
 
     refuse_to_bind(settings)
+    make_folders(settings)
     listener = take_port(settings)
     quiet_libraries(settings)
     application = build(settings, say)
@@ -152,16 +180,24 @@ def _run(application: Application, listener: socket.socket, *, window: bool, say
 
     settings = application.services.settings
     asgi = make_asgi(application)
+
+    class Server(uvicorn.Server):
+        """Ends the answers first, so that the connections they hold close by themselves."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            application.stop_answers()
+            super().handle_exit(sig, frame)
+
     config = uvicorn.Config(
         asgi,
         log_level="warning",
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=3,
+        timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     host = settings.host if ":" not in settings.host else f"[{settings.host}]"
     address = f"http://{host}:{listener.getsockname()[1]}"
 
@@ -178,7 +214,9 @@ def _run(application: Application, listener: socket.socket, *, window: bool, say
                 webbrowser.open(address)
 
     threading.Thread(target=announce, name="announce", daemon=True).start()
-    server.run(sockets=[listener])
+    # Ctrl+C is an ordinary end.
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
 
 
 def take_port(settings: Settings) -> socket.socket:

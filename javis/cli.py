@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from javis.core.errors import JavisError
+from javis.core.errors import JavisError, UserInputError
 from javis.core.settings import Settings
 
 app = typer.Typer(
@@ -47,6 +47,9 @@ def settings_from(**flags: Any) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         return Settings(**given).absolute()
+    except UnicodeDecodeError:
+        typer.echo("javis: the file .env is no UTF-8 text.", err=True)
+        raise typer.Exit(2) from None
     except ValidationError as error:
         for problem in error.errors():
             name = ".".join(map(str, problem["loc"]))
@@ -138,7 +141,7 @@ def store_backup(target: Path, data_dir: DataDir = None) -> None:
     """Write a consistent copy of the journal, also while the chat runs."""
     from javis.store import maintenance, open_store
 
-    store = open_store(settings_from(data_dir=data_dir).journal)
+    store = open_store(_existing(settings_from(data_dir=data_dir).journal))
     maintenance.backup(store.db, target)
     store.close()
     typer.echo(f"Saved to {target}")
@@ -157,7 +160,7 @@ def store_export(target: Path, data_dir: DataDir = None) -> None:
     """Write everything as one JSON file that plain TinyDB opens."""
     from javis.store import maintenance, open_store
 
-    store = open_store(settings_from(data_dir=data_dir).journal)
+    store = open_store(_existing(settings_from(data_dir=data_dir).journal))
     maintenance.export_tinydb(store.db, target)
     store.close()
     typer.echo(f"Written to {target}")
@@ -185,6 +188,13 @@ def bench_quantization(json_file: JsonFile = None, models_dir: ModelsDir = None)
     from javis.bench import quantization
 
     _report(quantization.run(settings_from(models_dir=models_dir).models_dir), json_file)
+
+
+def _existing(journal: Path) -> Path:
+    """The journal, if there is one: a mistyped folder must not become an empty store."""
+    if not journal.is_file():
+        raise UserInputError("no_journal", "There is no journal at {path}.", path=journal)
+    return journal
 
 
 def _report(rows: list[dict[str, Any]], json_file: Path | None) -> None:

@@ -11,6 +11,7 @@ import httpx
 import openai
 import pytest
 
+from javis.store import open_store
 from tests.live import Live
 
 
@@ -108,3 +109,18 @@ def test_a_second_server_on_the_port_says_so(live: Live, tmp_path: Path) -> None
     port = live.address.rsplit(":", 1)[1]
     with pytest.raises(AssertionError, match="may be running already"):
         Live(tmp_path / "other", port)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_an_ordinary_end_stores_the_running_answer(live: Live, how: signal.Signals) -> None:
+    body = {"message": "Tell me a long story.", "max_tokens": 800, "stream": True}
+    with live.http.stream("POST", "/api/chat", json=body) as stream:
+        for number, _ in enumerate(stream.iter_lines()):
+            if number == 60:
+                live.process.send_signal(how)
+    live.kill(how)
+    assert not any("Traceback" in line for line in live.said)
+    with open_store(live.data_dir / "javis.jnl") as store:
+        (turn,) = store.conversations.iter_turns()
+    assert turn.finish == "cancelled"
+    assert turn.reply

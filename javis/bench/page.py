@@ -66,17 +66,22 @@ class Page:
         page.evaluate(WATCH)
         composer.fill(prompt)
         composer.press("Enter")
-        page.wait_for_function(QUIET, timeout=120_000)
+        tokens = self._tokens(prompt)
+        page.wait_for_function(QUIET, timeout=10_000)
         times: list[float] = page.evaluate("() => window.grown")
-        return (self._tokens(prompt) - 1) / ((times[-1] - times[0]) / 1000)
+        return (tokens - 1) / ((times[-1] - times[0]) / 1000)
 
     def _tokens(self, prompt: str) -> int:
-        """How many tokens the stored answer to `prompt` has."""
-        (newest,) = self._get("/api/conversations?limit=1")["conversations"]
-        turn = self._get(f"/api/conversations/{newest['id']}")["turns"][-1]
-        if turn["user"] != prompt or not turn["finish"]:
-            raise EngineError("bench_page", "The page's answer was not stored.")
-        return int(turn["timings"]["completion_tokens"])
+        """How many tokens the answer to `prompt` has, once it is stored as finished."""
+        for _ in range(60):
+            # Asked rarely, and not while the text grows, so as not to disturb what is measured.
+            self._page.wait_for_function(QUIET, timeout=120_000)
+            (newest,) = self._get("/api/conversations?limit=1")["conversations"]
+            turn = self._get(f"/api/conversations/{newest['id']}")["turns"][-1]
+            if turn["user"] == prompt and turn["finish"]:
+                return int(turn["timings"]["completion_tokens"])
+            self._page.wait_for_timeout(1000)
+        raise EngineError("bench_page", "The page's answer did not end within a minute.")
 
     def _get(self, path: str) -> Any:
         with urllib.request.urlopen(self._address + path, timeout=30) as reply:  # noqa: S310

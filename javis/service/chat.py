@@ -75,6 +75,7 @@ class ChatService:
         self._admission = admission
         self._live: dict[str, threading.Event] = {}
         self._live_lock = threading.Lock()
+        self._closing = threading.Event()
 
     # Reading -------------------------------------------------------------------------------
 
@@ -157,6 +158,19 @@ class ChatService:
         if running:
             running.set()
         return running is not None
+
+    def stop_all(self) -> None:
+        """End every running answer, as the program ends: each is stored as far as it came."""
+        self._closing.set()
+        with self._live_lock:
+            running = list(self._live.values())
+        for stop in running:
+            stop.set()
+
+    @property
+    def idle(self) -> bool:
+        """True when no answer is being written."""
+        return not self._live
 
     # The tree ------------------------------------------------------------------------------
 
@@ -331,6 +345,8 @@ class ChatService:
         stop = threading.Event()
         with self._live_lock:
             self._refuse_while_answering(conversation_id)
+            if self._closing.is_set():
+                raise Busy("closing", "JAVIS is being shut down.")
             self._live[conversation_id] = stop
         try:
             yield stop

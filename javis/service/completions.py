@@ -50,6 +50,11 @@ class CompletionService:
         self._store = store
         self._versions = versions
         self._admission = admission
+        self._closing = threading.Event()
+
+    def stop_all(self) -> None:
+        """End every running answer, as the program ends."""
+        self._closing.set()
 
     def complete(
         self,
@@ -85,8 +90,8 @@ class CompletionService:
         with self._admission.ticket() as ticket:
             while not ticket.ready.wait(0.1):
                 yield Chunk()
-            stop = threading.Event()
-            with closing(self._engine.stream(messages, sampling, version.name, stop)) as chunks:
+            running = self._engine.stream(messages, sampling, version.name, self._closing)
+            with closing(running) as chunks:
                 yield from chunks
 
     def _turn(

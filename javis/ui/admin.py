@@ -83,7 +83,8 @@ class AdminTab:
             "admin_backup": self._backup,
         }
 
-    def attach(self, calls: gr.HTML, language: gr.Textbox) -> None:
+    def attach(self, calls: gr.HTML, language: gr.Textbox) -> Callable[..., Any]:
+        """Wire it up. Returns what chains an event to a save."""
         calls.admin_open(
             self._values_callback(),
             outputs=self._fields(),
@@ -91,7 +92,7 @@ class AdminTab:
             queue=False,
             api_visibility="private",
         )
-        self._save.click(
+        saved = self._save.click(
             self._save_callback(),
             inputs=[language, *self._fields()],
             outputs=calls,
@@ -100,6 +101,8 @@ class AdminTab:
             preprocess=False,
             api_visibility="private",
         )
+        then: Callable[..., Any] = saved.then
+        return then
 
     def _values_callback(self) -> Callable[..., list[Any]]:
         def values(request: gr.Request) -> list[Any]:

@@ -13,6 +13,7 @@ from javis.ui.admin import AdminTab
 from javis.ui.answering import Answering, Controls
 from javis.ui.calls import Calls
 from javis.ui.controls import ControlBar, advanced_panel, toolbar_controls
+from javis.ui.defaults import attach_defaults
 from javis.ui.edge import Edge, Handler, Json, Payload, UserOf
 from javis.ui.presets import Presets
 from javis.ui.relabel import Relabel
@@ -69,7 +70,7 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
         _questions(edge, calls, {**Calls(services, texts).table(), **admin.table()})
         Relabel(services, edge, bar, [*bar.words(), *admin.words()]).attach(calls, language)
         Presets(services, edge, bar).attach(calls, language)
-        admin.attach(calls, language)
+        attach_defaults(services, edge, bar, page.load, admin.attach(calls, language))
     page.queue(max_size=QUEUE_SIZE, api_open=False)
     return page
 

@@ -45,7 +45,6 @@ class Page:
         self._browser = self._playwright.chromium.launch(
             executable_path=browser, args=list(ARGUMENTS)
         )
-        self._page = self._browser.new_page()
         return self
 
     def __exit__(
@@ -59,16 +58,18 @@ class Page:
 
     def decode(self, prompt: str) -> float:
         """Tokens per second between the first and the last change of the text on the page."""
-        page = self._page
+        # A context of its own: the page would otherwise go on where it was.
+        context = self._browser.new_context()
+        self._page = page = context.new_page()
         page.goto(self._address)
-        composer = page.locator("textarea:visible").first
-        composer.wait_for()
+        page.locator(".jv-examples").wait_for()
         page.evaluate(WATCH)
+        composer = page.locator("#jv-text")
         composer.fill(prompt)
         composer.press("Enter")
         tokens = self._tokens(prompt)
-        page.wait_for_function(QUIET, timeout=10_000)
         times: list[float] = page.evaluate("() => window.grown")
+        context.close()
         return (tokens - 1) / ((times[-1] - times[0]) / 1000)
 
     def _tokens(self, prompt: str) -> int:

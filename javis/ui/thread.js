@@ -176,6 +176,10 @@ function newChat() {
 
 let answers = 0;
 
+// Whether an answer belongs to what is shown. A new chat has no id yet, and so has the next one:
+// only the count of openings tells those two apart.
+const isShown = (stream) => stream.opened === S.open || (stream.conversation !== null && stream.conversation === S.id);
+
 // `op`: reply, again or edit. The turn is drawn at once; the server's first frame names it.
 function ask(op, data, shownText, cutAt = null) {
   const id = `s${++answers}-${Date.now().toString(36)}`;
@@ -203,7 +207,7 @@ function onFrame(frame) {
   if (!stream) return;
   stream.heard = true;
   if (frame.error && !frame.turn) return endRefused(stream, frame.error);
-  const shown = stream.opened === S.open || stream.conversation === S.id;
+  const shown = isShown(stream);
   if (!stream.named) nameStream(stream, frame, shown);
   stream.text = frame.text;
   const turn = S.id === stream.conversation && S.turns.find((x) => x.id === stream.turn);
@@ -228,9 +232,9 @@ function nameStream(stream, frame, shown) {
     if (turn) turn.id = frame.turn;
     const node = document.querySelector(`#jv-turns > [data-turn-id="${CSS.escape(old)}"]`);
     if (node) node.dataset.turnId = frame.turn;
-    if (S.stopWanted === stream.id) stopAnswer();
-    sent(stream);
+    else if (!S.turns.some((x) => x.id === frame.turn)) refresh();
   }
+  if (S.stopWanted === stream.id) stopStream(stream);
   loadList();
 }
 
@@ -267,13 +271,14 @@ function endRefused(stream, error) {
 }
 
 async function stopAnswer() {
-  const stream = [...S.streams.values()].find((s) => s.conversation === S.id || s.opened === S.open);
-  if (stream && !stream.named) {
-    S.stopWanted = stream.id;
-    return;
-  }
+  const stream = [...S.streams.values()].find(isShown);
+  if (stream && !stream.named) S.stopWanted = stream.id;
+  else if (S.id) await attempt(() => call("stop", { conversation: S.id }));
+}
+
+async function stopStream(stream) {
   S.stopWanted = null;
-  if (S.id) await attempt(() => call("stop", { conversation: S.id }));
+  await attempt(() => call("stop", { conversation: stream.conversation }));
 }
 
 const latest = () => S.turns.at(-1);

@@ -119,6 +119,26 @@ def test_controls_go_with_the_message(open_page: Open) -> None:
         expect(turn.locator(".jv-details")).to_contain_text(word)
 
 
+def test_a_new_chat_right_after_sending_is_another_one(open_page: Open) -> None:
+    page = open_page(user="at-once")
+    page.fill(TEXT, "count for the first chat")
+    page.evaluate(
+        "document.querySelector('#jv-send').click(); document.querySelector('#jv-new').click()"
+    )
+    expect(page.locator(".jv-item")).to_have_count(1)
+    expect(page.locator(".jv-turn")).to_have_count(0)
+    expect(page.locator("#jv-send.is-stop")).to_have_count(0)
+    assert "c=" not in page.url
+    chat(page, "the second chat")
+    expect(page.locator(".jv-turn")).to_have_count(1)
+    expect(page.locator(".jv-item")).to_have_count(2)
+    page.locator(".jv-open", has_text="first chat").click()
+    expect(page.locator(".jv-turn")).to_have_count(1)
+    expect(last_turn(page).locator(".jv-bubble")).to_have_text("count for the first chat")
+    page.keyboard.press("Escape")
+    answered(page)
+
+
 def test_a_refused_message_goes_back_to_its_writer(open_page: Open) -> None:
     page = open_page(user="refused")
     page.click("#jv-tune")

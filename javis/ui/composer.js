@@ -61,6 +61,7 @@ function send(text, typed = false, drop = 0) {
   hideNotice();
   if (typed) {
     area().value = "";
+    drafts.delete(S.id);
     grow();
   }
   const data = { text, conversation: S.id };
@@ -68,18 +69,15 @@ function send(text, typed = false, drop = 0) {
   ask("reply", data, text);
 }
 
-// The server has the message now.
-function sent(stream) {
-  if (stream.op === "reply") drafts.delete(stream.conversation);
-}
-
 // The server refused the message: nothing is stored, so the words go back to where they were.
 function giveBack(stream, error) {
   const here = stream.opened === S.open;
   if (stream.op === "reply") {
-    if (here && !area().value.trim()) area().value = stream.data.text;
-    else if (here) area().value = `${stream.data.text}\n${area().value}`;
-    else drafts.set(stream.conversation, stream.data.text);
+    const key = stream.data.conversation;
+    const typed = key === S.id ? area().value : drafts.get(key) || "";
+    const whole = typed.trim() ? `${stream.data.text}\n${typed}` : stream.data.text;
+    drafts.set(key, whole);
+    if (key === S.id) area().value = whole;
   } else if (stream.op === "edit" && here) {
     editMessage(stream.data.turn);
     const box = nodeOf(stream.data.turn)?.querySelector(".jv-user textarea");
@@ -94,9 +92,7 @@ function giveBack(stream, error) {
           hideNotice();
           if (stream.op === "reply") {
             const text = area().value || stream.data.text;
-            area().value = "";
-            grow();
-            send(text, false, error.drop);
+            send(text, true, error.drop);
           } else ask(stream.op, { ...stream.data, drop: error.drop }, stream.shownText, stream.data.turn);
         },
       }

@@ -139,6 +139,22 @@ def test_a_new_chat_right_after_sending_is_another_one(open_page: Open) -> None:
     answered(page)
 
 
+def test_a_sent_draft_does_not_come_back(open_page: Open) -> None:
+    page = open_page(user="draft")
+    chat(page, "an old chat")
+    page.click("#jv-new")
+    page.fill(TEXT, "What is a cat?")
+    page.locator(".jv-open").first.click()
+    expect(page.locator(TEXT)).to_have_value("")
+    page.click("#jv-new")
+    expect(page.locator(TEXT)).to_have_value("What is a cat?")
+    page.press(TEXT, "Enter")
+    answered(page)
+    page.click("#jv-new")
+    expect(page.locator("#jv-hello h1")).to_be_visible()
+    expect(page.locator(TEXT)).to_have_value("")
+
+
 def test_a_refused_message_goes_back_to_its_writer(open_page: Open) -> None:
     page = open_page(user="refused")
     page.click("#jv-tune")

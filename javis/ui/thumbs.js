@@ -59,7 +59,7 @@ function openPanel(id) {
     if (wanted.open && panel.isConnected) panel.scrollIntoView({ block: "nearest" });
   });
   const save = async () => {
-    const correction = wanted.open && area.value.trim() && area.value.trim() !== turn.reply.trim() ? area.value : null;
+    const correction = area.value.trim() && area.value.trim() !== turn.reply.trim() ? area.value : null;
     const vote = { rating: turnOf(id).feedback?.rating ?? null, reasons: [...chosen], comment: comment.value, correction };
     if (await storeVote(id, vote)) {
       closePanel(id);

@@ -35,6 +35,41 @@ def test_a_thumb_counts_at_once_and_can_say_more(open_page: Open, served: Served
     assert served.services.chat.turn("thumb", which).reply.startswith("You said")
 
 
+def test_folding_the_wanted_answer_keeps_it_and_emptying_deletes_it(
+    open_page: Open, served: Served
+) -> None:
+    page = open_page(user="folded")
+    turn = chat(page, "rate me")
+    which = turn_id(turn)
+    kept = served.services.feedback
+    panel = turn.locator(".jv-panel")
+    wanted = panel.locator("textarea")
+    save = panel.get_by_role("button", name="Save")
+
+    def correction() -> str | None:
+        now = kept.current("folded", which)
+        assert now
+        return now.correction
+
+    act(turn, "bad").click()
+    panel.locator("summary").click()
+    wanted.fill("What I wanted")
+    save.click()
+    expect(panel).to_have_count(0)
+    act(turn, "note").click()
+    panel.locator("summary").click()
+    expect(wanted).not_to_be_visible()
+    panel.locator("input").fill("and a word more")
+    save.click()
+    expect(panel).to_have_count(0)
+    assert correction() == "What I wanted"
+    act(turn, "note").click()
+    wanted.fill("")
+    save.click()
+    expect(panel).to_have_count(0)
+    assert correction() is None
+
+
 def test_closing__the_panel_keeps_the_vote_and_the_same_thumb_takes_it_back(
     open_page: Open, served: Served
 ) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import socket
 import threading
 import time
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from javis.core.errors import EngineError, StoreError, UserInputError
+from javis.core.errors import StoreError, UserInputError
 from javis.core.protocols import Engine
 from javis.core.settings import Settings
 from javis.engine import catalog, hardware
@@ -80,7 +81,7 @@ def open_data(settings: Settings, say: Say) -> Store:
             # An old file that cannot be read must not keep the chat from starting.
             say(f"{error} It is left as it is.")
     if interrupted := store.conversations.mark_interrupted():
-        say(f"{interrupted} answers were cut off when JAVIS last ended; their texts are kept.")
+        say(f"Answers cut off when JAVIS last ended: {interrupted}. Their texts are kept.")
     store.conversations.purge(PURGE_AFTER_S)
     return store
 
@@ -131,15 +132,26 @@ def _engine(settings: Settings, choice: catalog.Choice, cores: int, say: Say) ->
     )
 
 
-def diagnose(settings: Settings) -> list[str]:
-    """What `javis doctor` prints."""
+def diagnose(settings: Settings) -> Iterator[str]:
+    """What `javis doctor` prints. Raises EngineError when nothing can be run."""
     found = hardware.detect()
-    lines = [f"Hardware: {found}"]
-    try:
-        choice = catalog.resolve(settings, found)
-    except EngineError as error:
-        return [*lines, f"Problem: {error}"]
-    return [*lines, f"Model: {choice.model.title}", f"Engine: {choice.engine}", *choice.why]
+    gib = 2**30
+    yield f"Python      {platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield f"Processor   {found.cores} cores"
+    yield f"Memory      {found.ram_available / gib:.1f} of {found.ram_total / gib:.1f} GiB free"
+    if found.gpu:
+        use = (
+            "usable"
+            if found.cuda_build
+            else "not usable: the installed torch is built without CUDA"
+        )
+        yield f"Graphics    {found.gpu}, {found.vram_free / gib:.1f} GiB free ({use})"
+    else:
+        yield "Graphics    Apple Silicon" if found.apple_silicon else "Graphics    no CUDA card"
+    choice = catalog.resolve(settings, found)
+    yield f"Model       {choice.model.title} ({choice.model.licence or 'licence unknown'})"
+    yield f"Engine      {choice.engine}, {choice.quantization}, on {choice.device}"
+    yield from (f"Why         {reason}" for reason in choice.why)
 
 
 def make_asgi(application: Application) -> Any:
@@ -161,10 +173,12 @@ def make_asgi(application: Application) -> Any:
 
 def serve(settings: Settings, *, window: bool = False, say: Say = print) -> None:
     """Run until stopped. The port is taken first, so that a long load is not for nothing."""
-    from javis.api.auth import refuse_to_bind
+    from javis.api.auth import Auth, refuse_to_bind
 
     refuse_to_bind(settings)
     make_folders(settings)
+    # Here too, so that a mistyped JAVIS_USERS is told before a model is loaded.
+    Auth.from_settings(settings, settings.data_dir / "session.key")
     listener = take_port(settings)
     quiet_libraries(settings)
     application = build(settings, say)

@@ -7,10 +7,11 @@ import socket
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from javis.app import LOCAL_USER, open_data, take_port
+from javis.app import LOCAL_USER, diagnose, open_data, serve, take_port
 from javis.cli import main
-from javis.core.errors import UserInputError
+from javis.core.errors import EngineError, StoreError, UserInputError
 from javis.core.settings import Settings
 
 
@@ -70,3 +71,26 @@ def test_verify_says_and_returns_whether_all_is_whole(
         main()
     assert done.value.code == 1
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_doctor_fails_when_nothing_can_be_run(settings: Settings) -> None:
+    lines = diagnose(settings.model_copy(update={"model": "no such model", "offline": True}))
+    assert next(lines).startswith("Python")
+    with pytest.raises(EngineError, match="no such model"):
+        list(lines)
+
+
+def test_a_mistyped_user_list_is_told_before_a_model_is_loaded(settings: Settings) -> None:
+    wrong = settings.model_copy(
+        update={"password": SecretStr("long"), "users": SecretStr("bad"), "port": 0}
+    )
+    said: list[str] = []
+    with pytest.raises(UserInputError, match="JAVIS_USERS"):
+        serve(wrong, say=said.append)
+    assert said == []
+
+
+def test_a_data_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(StoreError, match="cannot be made"):
+        open_data(Settings(data_dir=tmp_path / "data").absolute(), print)

@@ -16,7 +16,7 @@ from javis.core.types import (
 )
 from javis.service.chat import title_of
 from javis.service.transfer import read_conversation
-from javis.service.tree import ConversationView, branch_to, view_of
+from javis.service.tree import branch_to
 from javis.store import Store
 
 MAX_IMPORT_TURNS = 100_000
@@ -116,12 +116,6 @@ class Library:
             lines += [f"**You** · {turn.created_at}", "", turn.user, ""]
             lines += [f"**{turn.model} {turn.version}**", "", turn.reply, ""]
         return "\n".join(lines)
-
-    def view(self, owner: str, conversation_id: str) -> ConversationView:
-        conversation = self.get(owner, conversation_id)
-        turns = self._store.conversations.turns(conversation_id)
-        votes = self._store.feedback.current_many([t.id for t in turns])
-        return view_of(conversation, turns, votes, answering=False)
 
     def _all(self, owner: str) -> Iterator[Conversation]:
         offset = 0

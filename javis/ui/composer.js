@@ -38,6 +38,8 @@ function paintComposer() {
     button.replaceChildren(icon(state));
   }
   button.disabled = !S.answering && !area().value.trim();
+  // An edited message is sent from its own place; one answer at a time holds there, too.
+  for (const other of document.querySelectorAll(".jv-user .jv-editor .jv-primary")) other.disabled = S.answering;
 }
 
 function onKey(e) {

@@ -173,6 +173,7 @@ function editMessage(id) {
     focusComposer();
   };
   const save = (text) => {
+    if (S.answering) return;
     close();
     ask("edit", { turn: id, text }, text, id);
   };

@@ -264,7 +264,7 @@ function endRefused(stream, error) {
   S.streams.delete(stream.id);
   if (stream.opened === S.open) {
     S.turns = stream.kept;
-    S.answering = false;
+    S.answering = [...S.streams.values()].some(isShown);
     drawThread();
   }
   giveBack(stream, error);

@@ -89,6 +89,27 @@ def test_edit_the_message_and_the_answer(open_page: Open) -> None:
     expect(last_turn(page).locator(".jv-note")).to_contain_text("Your version.")
 
 
+def test_an_edited_message_waits_for_the_running_answer(open_page: Open) -> None:
+    page = open_page(user="edit-busy")
+    first = chat(page, "first words")
+    act(first, "edit-user").click()
+    editor = page.locator(".jv-user .jv-editor")
+    editor.locator("textarea").fill("changed words")
+    say(page, "count for me")
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("1 2 3")
+    expect(editor.locator(".jv-primary")).to_be_disabled()
+    editor.locator("textarea").press("Control+Enter")
+    expect(last_turn(page).locator(".jv-bubble")).to_have_text("count for me")
+    expect(editor.locator("textarea")).to_have_value("changed words")
+    page.focus(TEXT)
+    page.keyboard.press("Escape")
+    expect(answered(page).locator(".jv-note")).to_contain_text("Stopped.")
+    expect(editor.locator(".jv-primary")).to_be_enabled()
+    editor.locator("textarea").press("Control+Enter")
+    expect(page.locator(".jv-turn")).to_have_count(1)
+    expect(answered(page).locator(".jv-bubble")).to_have_text("changed words")
+
+
 def test_branch_and_details(open_page: Open) -> None:
     page = open_page(user="branch")
     chat(page, "one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import signal
 import socket
 import threading
 import time
@@ -231,6 +232,8 @@ def _run(application: Application, listener: socket.socket, *, window: bool, say
     # Ctrl+C is an ordinary end.
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
+    # A second Ctrl+C must not tear up what is being stored now; it takes a few seconds at most.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def take_port(settings: Settings) -> socket.socket:

@@ -67,7 +67,8 @@ class Live:
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         self.http.close()
-        self.process.send_signal(how)
+        if self.process.poll() is None:
+            self.process.send_signal(how)
         self.process.wait(20)
         self._reader.join(20)
         assert self.process.stdout

@@ -245,7 +245,7 @@ def test_health(site: Site) -> None:
 def test_not_saved(
     site: Site, monkeypatch: pytest.MonkeyPatch, error: StoreError, status: int
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(site.store.conversations, "add_turn", refuse)
@@ -255,7 +255,7 @@ def test_not_saved(
 
 
 def test_disk_full(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         try:
             raise OSError(28, "No space left on device")
         except OSError as error:

@@ -118,7 +118,8 @@ def test_an_ordinary_end_stores_the_running_answer(live: Live, how: signal.Signa
         for number, _ in enumerate(stream.iter_lines()):
             if number == 60:
                 live.process.send_signal(how)
-    live.kill(how)
+    live.process.wait(20)
+    live.kill()
     assert not any("Traceback" in line for line in live.said)
     with open_store(live.data_dir / "javis.jnl") as store:
         (turn,) = store.conversations.iter_turns()

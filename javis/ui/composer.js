@@ -99,7 +99,7 @@ function giveBack(stream, error) {
         },
       }
     : null;
-  notice(error.message, action);
+  notice(error.message, error.code === "not_logged_in" ? { label: t("login"), href: "login" } : action);
   if (stream.op === "reply") focusComposer();
 }
 
@@ -120,7 +120,8 @@ function notice(text, action = null) {
       "div",
       { class: "jv-notice" },
       el("p", {}, text),
-      action ? el("button", { class: "jv-primary", onclick: action.run }, action.label) : "",
+      action?.href ? el("a", { class: "jv-primary", href: action.href, target: "_blank", rel: "noopener" }, action.label) : "",
+      action?.run ? el("button", { class: "jv-primary", onclick: action.run }, action.label) : "",
       iconButton("close", t("close"), hideNotice),
     ),
   );

@@ -190,22 +190,69 @@ function ask(op, data, shownText, cutAt = null) {
   S.streams.set(id, { id, op, data, shownText, kept, conversation: S.id, turn: pending.id, text: "", named: false, opened: S.open });
   S.answering = true;
   drawThread({ follow: true });
+  S.streams.get(id).at = Date.now();
   jvWires.live.trigger(jvWires.live.send, { ...data, op, call: id, lang });
-  watchStart(id);
+  watchStream(id);
 }
 
-// A server that is gone says nothing: after a while the text goes back to its writer.
-function watchStart(id) {
-  setTimeout(() => {
+// A server that is gone says nothing, and one that wants a login says it to Gradio only. A model
+// that thinks is quiet, too; so whoever hears nothing asks at another door.
+function watchStream(id) {
+  const timer = setInterval(async () => {
     const stream = S.streams.get(id);
-    if (stream && !stream.heard) endRefused(stream, { code: "unreachable", message: t("unreachable") });
-  }, 30000);
+    if (!stream) return clearInterval(timer);
+    const quiet = Date.now() - stream.at;
+    if (!stream.heard && quiet > 30000) return endRefused(stream, { code: "unreachable", message: t("unreachable") });
+    if (stream.asking || quiet < (stream.heard ? 6000 : 3000)) return undefined;
+    stream.asking = true;
+    await askAround(stream);
+    stream.asking = false;
+    return undefined;
+  }, 1000);
+}
+
+// The HTTP status of a path; 0 when nobody answers.
+async function knock(path) {
+  try {
+    return (await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(5000) })).status;
+  } catch {
+    return 0;
+  }
+}
+
+async function askAround(stream) {
+  if (!stream.heard && !stream.knocked) {
+    const status = await knock("api/readiness");
+    stream.knocked = status > 0;
+    if (status === 401 && !stream.heard && S.streams.has(stream.id)) return endRefused(stream, { code: "not_logged_in", message: t("logged_out") });
+  }
+  if (Date.now() - stream.at < 6000) return undefined;
+  const there = await knock("health");
+  if (!S.streams.has(stream.id) || Date.now() - stream.at < 6000) return undefined;
+  if (!there && !stream.lost) {
+    stream.lost = true;
+    if (isShown(stream)) notice(t("lost"));
+  } else if (there && stream.lost && stream.named) return endLost(stream);
+  return undefined;
+}
+
+// The server is back, but no frame of this answer will come: what it kept is shown.
+async function endLost(stream) {
+  S.streams.delete(stream.id);
+  if (!isShown(stream)) return;
+  hideNotice();
+  await refresh();
 }
 
 function onFrame(frame) {
   const stream = frame && S.streams.get(frame.call);
   if (!stream) return;
   stream.heard = true;
+  stream.at = Date.now();
+  if (stream.lost) {
+    stream.lost = false;
+    if (isShown(stream)) hideNotice();
+  }
   if (frame.error && !frame.turn) return endRefused(stream, frame.error);
   const shown = isShown(stream);
   if (!stream.named) nameStream(stream, frame, shown);

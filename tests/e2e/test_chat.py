@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.e2e.conftest import Open
 from tests.e2e.serving import Served, scripted, serve
@@ -230,6 +231,46 @@ def test_a_reload_and_a_second_tab(open_page: Open, served: Served) -> None:
     page.keyboard.press("Escape")
     expect(second.locator(".jv-turn").last.locator(".jv-note")).to_contain_text("Stopped.")
     expect(second.locator(".jv-turn")).to_have_count(2)
+
+
+def test_a_server_that_dies_midway_is_missed_and_found_again(
+    browser: Browser, tmp_path: Path
+) -> None:
+    # Not `open_page`: a browser logs every refused connection as an error.
+    with browser.new_context(locale="en-US") as context:
+        page = context.new_page()
+        with serve(tmp_path, scripted(delay_s=0.05)) as one:
+            page.goto(one.url)
+            page.wait_for_selector("body.jv-booted")
+            say(page, "count on me")
+            expect(last_turn(page).locator(".jv-md")).to_contain_text("1 2 3")
+        port = urlsplit(one.url).port or 0
+        expect(page.locator(".jv-notice")).to_contain_text("connection", timeout=15_000)
+        expect(last_turn(page).locator(".jv-md")).to_contain_text("1 2 3")
+        with serve(tmp_path, scripted(), port=port):
+            note = last_turn(page).locator(".jv-note")
+            expect(note.get_by_role("button")).to_be_visible(timeout=20_000)
+            expect(page.locator(".jv-notice")).to_have_count(0)
+            expect(page.locator("#jv-send.is-stop")).to_have_count(0)
+            expect(last_turn(page).locator(".jv-md")).to_contain_text("1 2 3")
+
+
+def test_who_is_logged_out_elsewhere_keeps_the_message(browser: Browser, served: Served) -> None:
+    def refuse(route: Route) -> None:
+        route.fulfill(status=401, json={"error": {"message": "Log in first."}})
+
+    with browser.new_context(locale="en-US") as context:
+        page = context.new_page()
+        page.goto(served.url)
+        page.wait_for_selector("body.jv-booted")
+        page.route("**/queue/join*", refuse)
+        page.route("**/api/readiness", refuse)
+        say(page, "do not lose me")
+        notice = page.locator(".jv-notice")
+        expect(notice).to_contain_text("You are logged out.", timeout=8_000)
+        expect(notice.get_by_role("link")).to_have_attribute("href", "login")
+        expect(page.locator(TEXT)).to_have_value("do not lose me")
+        expect(page.locator(".jv-turn")).to_have_count(0)
 
 
 def test_a_killed_stream_is_there_after_a_restart(open_page: Open, tmp_path: Path) -> None:

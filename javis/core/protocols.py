@@ -34,6 +34,10 @@ class Engine(Protocol):
         """Length of the rendered prompt in tokens, the opening of the answer included."""
         ...
 
+    def training_text(self, messages: Sequence[Message]) -> list[tuple[str, bool]]:
+        """The exact text that training on the last message sees, as (text, trained) pieces."""
+        ...
+
     def stream(
         self,
         messages: Sequence[Message],

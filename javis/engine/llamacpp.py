@@ -107,6 +107,9 @@ class LlamaCppEngine:
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return len(self._template.encode(messages))
 
+    def training_text(self, messages: Sequence[Message]) -> list[tuple[str, bool]]:
+        return self._template.training_text(messages)
+
     def stream(
         self,
         messages: Sequence[Message],

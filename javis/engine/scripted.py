@@ -64,6 +64,11 @@ class ScriptedEngine:
         """Words, plus one for each message's frame."""
         return sum(1 + len(m.content.split()) for m in messages)
 
+    def training_text(self, messages: Sequence[Message]) -> list[tuple[str, bool]]:
+        """Each message on a line of its own; the last one is trained."""
+        before = "".join(f"{m.role}: {m.content}\n" for m in messages[:-1])
+        return [(f"{before}{messages[-1].role}: ", False), (messages[-1].content, True)]
+
     def stream(
         self,
         messages: Sequence[Message],

@@ -60,6 +60,8 @@ class ChatTemplate:
         )
         """Control tokens that structure a chat; they never belong into an answer."""
         self._strips = self._probe_strip()
+        self.end_of_turn = self._probe_end(eos_token)
+        """The control token that ends an answer."""
 
     def encode(
         self, messages: Sequence[Message], *, add_generation_prompt: bool = True
@@ -81,6 +83,23 @@ class ChatTemplate:
                 ids.append(self._tokenizer.control_tokens[match.group()])
             text += piece[end:]
         return ids + (self._tokenizer.encode_text(text) if text else [])
+
+    def encode_target(self, messages: Sequence[Message]) -> tuple[list[int], int]:
+        """Ids of a conversation that ends with the assistant, and where its last answer begins.
+
+        What is trained are `ids[start:]`: the answer and the control token that ends it. The ids
+        before `start` are exactly those that `encode(messages[:-1])` gives when it is served.
+        """
+        prompt = self.encode(messages[:-1])
+        answer = messages[-1].content.strip() if self._strips else messages[-1].content
+        ids = prompt + self._tokenizer.encode_text(answer)
+        return [*ids, self._tokenizer.control_tokens[self.end_of_turn]], len(prompt)
+
+    def training_text(self, messages: Sequence[Message]) -> list[tuple[str, bool]]:
+        """What `encode_target` trains on as (text, trained) pieces, for people to look at."""
+        prompt = "".join(piece for piece, _ in self.spans(messages[:-1]))
+        answer = messages[-1].content.strip() if self._strips else messages[-1].content
+        return [(prompt, False), (answer + self.end_of_turn, True)]
 
     def spans(
         self, messages: Sequence[Message], *, add_generation_prompt: bool = True
@@ -126,6 +145,18 @@ class ChatTemplate:
         except jinja2.TemplateError:
             return False
         return "  probe  " not in text
+
+    def _probe_end(self, eos_token: str) -> str:
+        """The first control token that the template writes behind an answer, else the eos."""
+        question = Message("user", "?")
+        try:
+            pieces = self.spans([question, Message("assistant", "!")], add_generation_prompt=False)
+        except EngineError:
+            return eos_token
+        last = max((i for i, (_, content) in enumerate(pieces) if content), default=len(pieces))
+        behind = "".join(text for text, _ in pieces[last + 1 :])
+        found = self._control.search(behind)
+        return found.group() if found else eos_token
 
 
 def _environment() -> ImmutableSandboxedEnvironment:

@@ -119,3 +119,18 @@ def test_a_hostile_template_reaches_nothing(source: str) -> None:
         assert "refuses" in str(error)
     else:
         assert spans == []
+
+
+@pytest.mark.parametrize(
+    ("source", "end"), [(CHATML, 1000002), (LLAMA3, 1000005), (GEMMA, 1000007)]
+)
+def test_training_begins_where_serving_does_and_ends_the_answer(source: str, end: int) -> None:
+    messages = [Message("user", "Hi <|im_end|>"), Message("assistant", "Hello <|im_end|>!")]
+    template = chat(source)
+    ids, start = template.encode_target(messages)
+    assert ids[:start] == template.encode(messages[:1])
+    assert read_back(ids[start:]) == ["Hello <|im_end|>!", end]
+    (before, learned_before), (answer, learned) = template.training_text(messages)
+    assert (learned_before, learned) == (False, True)
+    assert "Hi <|im_end|>" in before
+    assert answer == "Hello <|im_end|>!" + template.end_of_turn

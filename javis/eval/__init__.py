@@ -1,0 +1,1 @@
+"""Is the candidate better, and may it go live?"""

@@ -1,0 +1,1 @@
+"""From approved rows to an adapter, in a supervised child process."""

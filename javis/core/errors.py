@@ -9,7 +9,10 @@
     ├── StoreError            what was asked could not be saved or read
     │   └── StoreCorrupt      the journal is damaged; nothing was changed
     ├── EngineError           the model could not be loaded or failed while answering
-    └── VersionError          an adapter version is missing, damaged or does not fit
+    ├── VersionError          an adapter version is missing, damaged or does not fit
+    └── TrainError            a training run cannot be done, or went wrong (409)
+        ├── NotEnoughData     fewer rows than the method needs (400)
+        └── AlreadyTraining   one run at a time (409)
 
 Each carries a `code`, the English sentence, and the `values` named in it. The page shows the
 sentence of the same code in its own language (`error.<code>` in `javis/ui/i18n/`).
@@ -90,3 +93,32 @@ class EngineError(JavisError):
 
 class VersionError(JavisError):
     """An adapter version is missing, damaged, or was made for another base model."""
+
+
+class TrainError(JavisError):
+    """A training run cannot be started or carried on, or it went wrong."""
+
+
+class NotEnoughData(TrainError):
+    """A method needs more rows than were approved."""
+
+    def __init__(self, *, method: str, have: int, need: int) -> None:
+        self.missing = need - have
+        super().__init__(
+            "not_enough_data",
+            "{method} needs at least {need} approved examples; there are {have}, so {missing} are "
+            "missing.",
+            method=method,
+            need=need,
+            have=have,
+            missing=self.missing,
+        )
+
+
+class AlreadyTraining(TrainError):
+    """Only one run at a time: two would take each other's memory and processor."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "already_training", "A training run is going on. Wait for its end, or cancel it."
+        )

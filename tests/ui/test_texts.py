@@ -26,6 +26,7 @@ ERRORS = {
     "StoreCorrupt",
     "EngineError",
     "VersionError",
+    "TrainError",
 }
 WHOLE_SENTENCES = {"version_damaged", "version_not_for_engine"}
 """Codes whose many sentences are written where they are raised; the page shows those."""

@@ -140,6 +140,12 @@ class TrainJob:
     """What the gate said."""
     overridden_by: str = ""
     """Who published it against the gate."""
+    took: Mapping[str, Any] = field(default_factory=dict)
+    """What it really took: seconds, steps, tokens, peak_memory_bytes, cost."""
+    dry_run: bool = False
+    """Two steps and a sample, to see that it would work: it makes no version."""
+    dataset: str = ""
+    """The file in the exports folder it learns from; empty: everything approved."""
 
 
 @dataclass(frozen=True, slots=True)

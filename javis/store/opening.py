@@ -10,6 +10,7 @@ from typing import Any
 
 from javis.store.conversations import ConversationStore
 from javis.store.feedback import FeedbackStore
+from javis.store.jobs import JobStore
 from javis.store.journal import JOURNAL_NAME, JournalDB
 from javis.store.migrations import migrate
 from javis.store.preferences import PreferenceStore
@@ -23,6 +24,7 @@ class Store:
     conversations: ConversationStore
     feedback: FeedbackStore
     preferences: PreferenceStore
+    jobs: JobStore
 
     def close(self) -> None:
         """Release the file. Nothing is pending: what was saved is on the disk."""
@@ -52,7 +54,9 @@ def open_store(path: str | os.PathLike[str], **options: Any) -> Store:
     db = JournalDB(path, **options)
     try:
         migrate(db)
-        return Store(db, ConversationStore(db), FeedbackStore(db), PreferenceStore(db))
+        return Store(
+            db, ConversationStore(db), FeedbackStore(db), PreferenceStore(db), JobStore(db)
+        )
     except BaseException:
         db.close()
         raise

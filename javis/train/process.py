@@ -52,6 +52,8 @@ _NICE = 15
 _SAME_S = 0.5
 """Two readings of one start time agree within this."""
 _POLL_S = 0.05
+_KILLED_S = 5.0
+"""How long the system may take to clear a killed process away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ def end(worker: Worker, grace_s: float) -> None:
         return
     # Also when the leader obeyed: it may have left children behind in its group.
     _signal(worker, signal.SIGKILL)
-    deadline = time.monotonic() + grace_s
+    deadline = time.monotonic() + _KILLED_S
     while is_alive(worker) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
 

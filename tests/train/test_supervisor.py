@@ -201,9 +201,10 @@ def test_a_heart_that_stands_still(runs: Path) -> None:
         begin(supervisor)
         assert not supervisor.is_stalled(JOB)
         eventually(lambda: supervisor.is_stalled(JOB))
-    with supervising(runs, "slow", stall_s=0.6) as supervisor:
+    with supervising(runs, "slow", stall_s=1.0) as supervisor:
         begin(supervisor)
-        until = time.monotonic() + 1.5
+        eventually(lambda: steps(supervisor) >= 1)
+        until = time.monotonic() + 2
         while time.monotonic() < until:
             assert not supervisor.is_stalled(JOB)
             time.sleep(0.02)

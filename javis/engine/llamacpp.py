@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import queue
 import secrets
 import threading
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +26,8 @@ from javis.engine.output import HideControl
 from javis.engine.template import ChatTemplate
 
 HEARTBEAT_S = 0.1
+FRAME_S = 0.05
+"""Tokens of this long are handed on together, once the first one is out."""
 DEFAULT_CONTEXT = 8192
 BATCH_TOKENS = 256
 """Tokens of a prompt read at once: a stop during the reading takes effect between two batches."""
@@ -165,10 +167,9 @@ class _Server:
         # A slot that rests keeps its conversation; copying it out and in costs 0.1 s a turn.
         params.cache_idle_slots = False
         if _device() == "cpu":
-            # Measured with 3,000 tokens of history on two cores: the next turn begins after 134 ms
-            # instead of 229, and decodes 1.2 times as fast, than with flash attention.
+            # Measured on two cores: with flash attention the next turn of a long conversation begins
+            # later; with 8-bit keys prompts are read at half the speed and short answers are slower.
             params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-            params.cache_type_k = xllamacpp.ggml_type.GGML_TYPE_Q8_0
         params.ui = params.endpoint_slots = False
         params.verbosity = 0
         params.lora_init_without_apply = True
@@ -245,7 +246,11 @@ def _break_up(text: str, literals: Sequence[str]) -> list[str]:
 
 
 class _Answer:
-    """One running answer: a thread feeds what the native server says into a queue."""
+    """One running answer. The native server's thread leaves its tokens in a queue.
+
+    The consumer sleeps between two frames instead of waking for every token: on a small machine
+    each wake takes a core away from the model, and nobody reads faster than frames.
+    """
 
     def __init__(
         self,
@@ -259,65 +264,78 @@ class _Answer:
         self._hide = hide
         self._stop = stop or threading.Event()
         self._abandoned = threading.Event()
-        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._events: deque[dict[str, Any] | EngineError | None] = deque()
+        self._urgent = threading.Event()
+        """Set for what must not wait for the next frame: the first token and the end."""
         self._start = time.perf_counter()
         self._first: float | None = None
         self._tokens = 0
 
     def chunks(self) -> Generator[Chunk, None, None]:
         threading.Thread(target=self._work, name="llama.cpp answer", daemon=True).start()
+        spoke = time.perf_counter()
         try:
             while True:
-                try:
-                    event = self._events.get(timeout=HEARTBEAT_S)
-                except queue.Empty:
-                    if self._stopping():
-                        yield self._last("cancelled")
+                self._urgent.wait(FRAME_S if self._first else HEARTBEAT_S)
+                self._urgent.clear()
+                text = ""
+                for event in self._taken():
+                    if isinstance(event, EngineError):
+                        if text:
+                            yield Chunk(text)
+                        raise event
+                    if event is None:
+                        yield self._last("cancelled", text=text)
                         return
-                    yield Chunk()
-                    continue
-                if isinstance(event, EngineError):
-                    raise event
-                if event is None:
+                    choice = event["choices"][0]
+                    text += self._hide.feed(choice.get("text") or "")
+                    if finish := choice.get("finish_reason"):
+                        reason = "length" if finish == "length" else "stop"
+                        yield self._last(reason, event, text)
+                        return
+                now = time.perf_counter()
+                if text or now - spoke >= HEARTBEAT_S:
+                    spoke = now
+                    yield Chunk(text)
+                if not self._first and self._stopping():
                     yield self._last("cancelled")
-                    return
-                yield from self._from_native(event)
-                if event["choices"][0].get("finish_reason"):
                     return
         finally:
             self._abandoned.set()
+
+    def _taken(self) -> Iterator[dict[str, Any] | EngineError | None]:
+        while self._events:
+            yield self._events.popleft()
 
     def _work(self) -> None:
         try:
             self._server.complete(self._request, self._on_event)
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the consumer
-            self._events.put(EngineError("engine_failed", "The model failed: {e}", e=error))
-        self._events.put(None)
+            self._events.append(EngineError("engine_failed", "The model failed: {e}", e=error))
+        self._events.append(None)
+        self._urgent.set()
 
     def _on_event(self, event: Any) -> bool:
         if not isinstance(event, dict) or "choices" not in event:
             text = event.get("error", event) if isinstance(event, dict) else event
             text = text.get("message", text) if isinstance(text, dict) else text
-            self._events.put(EngineError("engine_failed", "The model failed: {e}", e=text))
+            self._events.append(EngineError("engine_failed", "The model failed: {e}", e=text))
+            self._urgent.set()
             return True
-        self._events.put(event)
+        if "prompt_progress" in event:
+            return self._stopping()
+        self._events.append(event)
+        if event["choices"][0].get("finish_reason"):
+            self._urgent.set()
+        else:
+            self._tokens += 1
+            if self._first is None:
+                self._first = time.perf_counter()
+                self._urgent.set()
         return self._stopping()
 
     def _stopping(self) -> bool:
         return self._stop.is_set() or self._abandoned.is_set() or self._server.stopped.is_set()
-
-    def _from_native(self, event: dict[str, Any]) -> Iterator[Chunk]:
-        choice = event["choices"][0]
-        finish = choice.get("finish_reason")
-        if "prompt_progress" not in event and not finish:
-            self._tokens += 1
-            if self._first is None:
-                self._first = time.perf_counter()
-        text = self._hide.feed(choice.get("text") or "")
-        if finish:
-            yield self._last("length" if finish == "length" else "stop", event, text)
-        elif text:
-            yield Chunk(text)
 
     def _last(self, finish: Any, event: Mapping[str, Any] | None = None, text: str = "") -> Chunk:
         if self._server.stopped.is_set():

@@ -12,6 +12,7 @@ from javis.core.types import MAX_TOKENS_LIMIT, SamplingParams
 from javis.service.services import Services
 from javis.ui.edge import FORM, Edge, Handler, Json, Payload, User
 from javis.ui.labels import Words
+from javis.ui.places import place
 
 
 class AdminTab:
@@ -21,14 +22,12 @@ class AdminTab:
         self._services = services
         self._edge = edge
         with gr.Column(elem_id="jv-admin"), gr.Column(elem_id="jv-admin-column"):
-            gr.HTML(
-                html_template='<div class="jv-place"></div>',
-                js_on_load=None,
-                apply_default_css=False,
-                elem_id="jv-state",
-            )
-            with gr.Column(elem_id="jv-defaults", elem_classes="jv-card"):
-                self._form()
+            for elem_id in ("jv-sections", "jv-train", "jv-versions"):
+                place(elem_id)
+            with gr.Column(elem_id="jv-system"):
+                place("jv-state")
+                with gr.Column(elem_id="jv-defaults", elem_classes="jv-card"):
+                    self._form()
 
     def _form(self) -> None:
         sampling = SamplingParams()

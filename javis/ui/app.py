@@ -15,6 +15,7 @@ from javis.ui.calls import Calls
 from javis.ui.controls import ControlBar, advanced_panel, toolbar_controls
 from javis.ui.defaults import attach_defaults
 from javis.ui.edge import Edge, Handler, Json, Payload, UserOf
+from javis.ui.places import place
 from javis.ui.presets import Presets
 from javis.ui.relabel import Relabel
 from javis.ui.texts import FALLBACK, Texts
@@ -30,10 +31,26 @@ SCRIPTS = (
     "thumbs.js",
     "sidebar.js",
     "composer.js",
+    "tabs.js",
+    "dialog.js",
+    "diff.js",
+    "review.js",
+    "review_card.js",
+    "review_parts.js",
+    "review_list.js",
+    "review_more.js",
+    "curve.js",
+    "train.js",
+    "train_form.js",
+    "train_live.js",
+    "decide.js",
+    "schedule.js",
+    "versions.js",
+    "pulse.js",
     "admin.js",
     "page.js",
 )
-STYLES = ("style.css", "chat.css", "controls.css")
+STYLES = ("style.css", "chat.css", "controls.css", "learn.css", "train.css")
 QUEUE_SIZE = 256
 """Events that may wait in Gradio's queue; more are refused."""
 CACHE_S = 3600
@@ -59,10 +76,11 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
         delete_cache=(CACHE_S, CACHE_S),
     ) as page:
         with gr.Row(elem_id="jv-shell"):
-            _place("jv-side")
+            place("jv-side")
             with gr.Column(elem_id="jv-main"):
-                _place("jv-top")
+                place("jv-top")
                 bar = _chat(services)
+                place("jv-review")
                 admin = AdminTab(services, edge)
         language = gr.Textbox(FALLBACK, visible="hidden", elem_id="jv-language")
         calls, live = _wires(texts)
@@ -105,24 +123,14 @@ def _head() -> str:
 def _chat(services: Services) -> ControlBar:
     """The conversation and, pinned below it, the composer with its controls."""
     with gr.Column(elem_id="jv-chat"):
-        _place("jv-thread")
+        place("jv-thread")
         with gr.Column(elem_id="jv-composer"):
-            _place("jv-input")
+            place("jv-input")
             with gr.Row(elem_id="jv-tools"):
                 version, temperature = toolbar_controls(services)
-                _place("jv-buttons")
+                place("jv-buttons")
             with gr.Column(elem_id="jv-advanced"):
                 return advanced_panel(services, version, temperature)
-
-
-def _place(elem_id: str) -> None:
-    """A place that the page's script fills; Gradio never draws in it again."""
-    gr.HTML(
-        html_template='<div class="jv-place"></div>',
-        js_on_load=None,
-        apply_default_css=False,
-        elem_id=elem_id,
-    )
 
 
 def _wires(texts: Texts) -> tuple[gr.HTML, gr.HTML]:

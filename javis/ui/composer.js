@@ -55,7 +55,7 @@ function onKey(e) {
 }
 
 function focusComposer() {
-  if (!document.body.classList.contains("jv-on-admin")) area()?.focus({ preventScroll: true });
+  if (V.tab === "chat") area()?.focus({ preventScroll: true });
 }
 
 function send(text, typed = false, drop = 0) {
@@ -114,7 +114,7 @@ function giveDraft() {
 // What went wrong, above the composer: what happened, what was kept, what to do.
 function notice(text, action = null) {
   const host = $("jv-notice");
-  if (!host || document.body.classList.contains("jv-on-admin")) return toast(text);
+  if (!host || V.tab !== "chat") return toast(text);
   return host.replaceChildren(
     el(
       "div",

@@ -43,6 +43,10 @@ const ICONS = {
   auto: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
   exit: "M10 4H5v16h5M14 8l4 4-4 4M9 12h9",
   end: "M12 5v13M6 12l6 6 6-6",
+  lock: "M7 11V8a5 5 0 0 1 10 0v3M6 11h12v9H6z",
+  code: "M9 8l-5 4 5 4M15 8l5 4-5 4",
+  undo: "M9 7L4 12l5 5M4 12h10a6 6 0 0 1 6 6v1",
+  warn: "M12 4l9 16H3zM12 10v5M12 17.500v.01",
 };
 
 function icon(name) {

@@ -8,20 +8,14 @@ function buildTop() {
     el(
       "div",
       { class: "jv-tabs" },
-      S.admin
-        ? el(
-            "div",
-            { role: "tablist", "aria-label": t("tabs.label") },
-            ["chat", "admin"].map((name) => el("button", { role: "tab", id: `jv-tab-${name}`, "aria-controls": `jv-${name}`, onclick: () => showTab(name) }, t(`tabs.${name}`))),
-          )
-        : null,
+      tabList(),
       el("button", { id: "jv-lang", class: "jv-ib", lang: lang === "ko" ? "en" : "ko", "aria-label": t("top.language"), title: t("top.language"), onclick: switchLanguage }, lang === "ko" ? "EN" : "한"),
       iconButton({ light: "sun", dark: "moon", auto: "auto" }[themeChoice()], t("top.theme"), (e) => themeMenu(e.currentTarget), { id: "jv-theme", "aria-haspopup": "menu" }),
       S.login ? iconButton("exit", t("top.logout"), logOut, { id: "jv-logout" }) : null,
     ),
   );
   paintTitle();
-  showTab(document.body.classList.contains("jv-on-admin") ? "admin" : "chat");
+  paintTabs();
 }
 
 function paintTitle() {
@@ -65,14 +59,6 @@ function aboutModel(button) {
   box.focus();
 }
 
-function showTab(name) {
-  document.body.classList.toggle("jv-on-admin", name === "admin" && S.admin);
-  for (const tab of document.querySelectorAll("#jv-top [role=tab]")) {
-    tab.setAttribute("aria-selected", String(tab.id === `jv-tab-${name}`));
-  }
-  if (name === "admin" && S.admin) openAdmin();
-}
-
 function logOut() {
   const form = document.body.appendChild(el("form", { method: "post", action: "logout" }));
   form.submit();
@@ -110,6 +96,7 @@ function speak() {
   end.title = t("chat.to_end");
   end.setAttribute("aria-label", t("chat.to_end"));
   drawThread();
+  drawLearning();
   jvWires.calls.trigger("relabel", { lang });
 }
 
@@ -155,6 +142,7 @@ function onPageKey(e) {
 async function start() {
   paintTheme();
   darkSystem.addEventListener("change", paintTheme);
+  Object.assign(document.body.dataset, { tab: "chat", section: "" });
   document.body.classList.toggle("jv-side-hidden", remembered.get("sidebar") === "hidden");
   addEventListener("keydown", onPageKey);
   buildThread();
@@ -167,21 +155,25 @@ async function start() {
   const first = await attempt(() => call("boot"));
   if (!first) return;
   Object.assign(S, { model: first.model, admin: first.admin, login: first.login });
+  V.parts = first.parts;
   L.rows = first.list.rows;
   L.total = first.list.total;
   buildTop();
   drawList();
   paintReadiness(first.readiness);
+  followAddress();
+  addEventListener("popstate", followAddress);
   const wanted = new URL(location.href).searchParams.get("c") || remembered.get("conversation");
   if (wanted) await openConversation(wanted, { quiet: true });
   else drawThread();
   focusComposer();
+  startPulse();
   document.body.classList.add("jv-booted");
 }
 
 // Gradio sets its parts up one after the other; all places must be there.
 (function whenReady() {
-  const places = ["jv-side", "jv-top", "jv-thread", "jv-input", "jv-buttons"];
+  const places = ["jv-side", "jv-top", "jv-thread", "jv-input", "jv-buttons", "jv-review", "jv-train", "jv-versions", "jv-sections"];
   if (window.jvWires?.live && places.every((id) => place(id))) start();
   else setTimeout(whenReady, 20);
 })();

@@ -19,7 +19,7 @@ function buildSidebar() {
       "nav",
       { id: "jv-nav", "aria-label": t("side.label") },
       el("div", { class: "jv-brand" }, logo(), el("strong", {}, "JAVIS"), iconButton("menu", t("side.hide"), toggleSidebar, { id: "jv-hide" })),
-      el("button", { id: "jv-new", onclick: newChat }, icon("plus"), el("span", {}, t("side.new"))),
+      el("button", { id: "jv-new", onclick: () => newChat() }, icon("plus"), el("span", {}, t("side.new"))),
       el("label", { class: "jv-search" }, icon("search"), search),
       el("div", { id: "jv-list", tabindex: "-1" }),
       el("div", { id: "jv-foot" }, el("div", { id: "jv-ready" }), el("div", { class: "jv-row jv-files" }, el("button", { class: "jv-plain", onclick: () => file.click() }, icon("in"), t("side.import")), el("a", { class: "jv-plain", href: "api/conversations/export", download: "" }, icon("out"), t("side.export")), file)),

@@ -146,16 +146,16 @@ async function openConversation(id, { quiet = false } = {}) {
     giveDraft();
     drawThread({ follow: true });
     drawList();
-    showTab("chat");
+    if (!quiet) showTab("chat");
     focusComposer();
   } catch (error) {
     if (asked !== S.open) return;
     if (!quiet) notice(error.message);
-    newChat();
+    newChat({ quiet });
   }
 }
 
-function newChat() {
+function newChat({ quiet = false } = {}) {
   S.open++;
   keepDraft();
   Object.assign(S, { id: null, title: "", turns: [], earlier: 0, answering: false });
@@ -168,7 +168,7 @@ function newChat() {
   drawThread();
   drawList();
   closeDrawer();
-  showTab("chat");
+  if (!quiet) showTab("chat");
   focusComposer();
 }
 

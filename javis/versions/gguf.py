@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from javis.core.errors import EngineError, VersionError
 from javis.core.types import Version
-from javis.engine.adapter import Adapter, Tensor, check_adapter
+from javis.engine.adapter import Adapter, Tensor, check_adapter, read_json
 from javis.engine.files import atomic_file, sha256_stamped
 from javis.engine.gguf_header import GgufHeader, read_header
 
@@ -43,12 +43,41 @@ def ensure_gguf(version: Version, base_gguf: Path, cache_dir: Path) -> Path:
     """
     if version.damaged or version.path is None or version.sha256 is None:
         raise _refuse("{why}", why=version.damaged or "The base has no adapter.")
-    base = sha256_stamped(base_gguf, cache_dir / f"{base_gguf.name}.sha256.json")
+    base = _base_sha256(base_gguf)
+    published = _published(Path(version.path), base)
+    if published:
+        return published
     target = cache_dir / f"lora-{_CONVERTER}-{version.sha256[:32]}-{base[:32]}.gguf"
     if not target.exists():
         folder = Path(version.path)
         convert(folder / "adapter" if (folder / "adapter").is_dir() else folder, base_gguf, target)
     return target
+
+
+def stamp(base_gguf: Path) -> dict[str, Any]:
+    """What a version's manifest says of its GGUF file: what it was made for, and how."""
+    return {"base_sha256": _base_sha256(base_gguf), "converter": _CONVERTER}
+
+
+def _base_sha256(base_gguf: Path) -> str:
+    return sha256_stamped(base_gguf, base_gguf.with_name(f".{base_gguf.name}.sha256"))
+
+
+def _published(folder: Path, base_sha256: str) -> Path | None:
+    """The file made when the version was published, if it was made for this very base.
+
+    The registry has held it against the manifest's hashes already.
+    """
+    file = folder / "adapter.gguf"
+    if not file.is_file():
+        return None
+    try:
+        manifest = read_json(folder / "MANIFEST.json", 1 << 20)
+    except VersionError:
+        return None
+    wanted = {"base_sha256": base_sha256, "converter": _CONVERTER}
+    named = isinstance(manifest.get("files"), dict) and "adapter.gguf" in manifest["files"]
+    return file if named and manifest.get("gguf") == wanted else None
 
 
 def convert(adapter_dir: Path, base_gguf: Path, out_path: Path) -> None:
@@ -60,7 +89,8 @@ def convert(adapter_dir: Path, base_gguf: Path, out_path: Path) -> None:
     base does not have or has in another shape.
     """
     adapter = check_adapter(adapter_dir)
-    _require_plain_lora(adapter)
+    if reason := refusal(adapter):
+        raise _refuse("{why}", why=reason)
     try:
         header = read_header(base_gguf)
     except EngineError as error:
@@ -78,19 +108,24 @@ def convert(adapter_dir: Path, base_gguf: Path, out_path: Path) -> None:
         raise _refuse("The adapter could not be converted: {why}.", why=error.strerror) from error
 
 
-def _require_plain_lora(adapter: Adapter) -> None:
+def refusal(adapter: Adapter) -> str | None:
+    """Why llama.cpp cannot serve an adapter of this kind, whatever its base; None when it can."""
     config = adapter.config
     if adapter.peft_type != "LORA":
-        raise _refuse(
-            "It was trained with {method}, which llama.cpp cannot serve; only LoRA.",
-            method={"IA3": "IA3", "PROMPT_TUNING": "prompt tuning"}[adapter.peft_type],
+        method = {"IA3": "IA3", "PROMPT_TUNING": "prompt tuning"}[adapter.peft_type]
+        return (
+            f"It was trained with {method}, which llama.cpp cannot serve; the transformers engine "
+            "can (JAVIS_ENGINE=transformers)."
         )
-    if config.get("use_dora"):
-        raise _refuse("It was trained with DoRA, which llama.cpp cannot serve; only plain LoRA.")
-    if config.get("modules_to_save"):
-        raise _refuse("It replaces whole modules of the model, which llama.cpp cannot serve.")
-    if config.get("fan_in_fan_out"):
-        raise _refuse("It stores its weights transposed, which llama.cpp cannot serve.")
+    kinds = {
+        "use_dora": "It was trained with DoRA, which llama.cpp cannot serve; only plain LoRA",
+        "modules_to_save": "It replaces whole modules of the model, which llama.cpp cannot serve",
+        "fan_in_fan_out": "It stores its weights transposed, which llama.cpp cannot serve",
+    }
+    for key, sentence in kinds.items():
+        if config.get(key):
+            return f"{sentence}; the transformers engine can (JAVIS_ENGINE=transformers)."
+    return None
 
 
 def _tensors(adapter: Adapter, header: GgufHeader) -> tuple[float, dict[str, np.ndarray]]:

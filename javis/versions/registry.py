@@ -21,7 +21,8 @@ from javis.engine.adapter import (
 )
 from javis.engine.files import atomic_file, identity, sha256_file
 
-_NAME = re.compile(r"v(\d{1,6})\.(\d{1,6})")
+NAME = re.compile(r"v(\d{1,6})\.(\d{1,6})")
+"""A version's name: major and minor number."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MANIFEST_BYTES = 1 << 20
 _MAX_FILES = 10_000
@@ -53,7 +54,7 @@ class Registry:
         found = []
         if self._dir.is_dir():
             for path in self._dir.iterdir():
-                number = _NAME.fullmatch(path.name)
+                number = NAME.fullmatch(path.name)
                 if number and path.is_dir():
                     found.append((int(number[1]), int(number[2]), path))
         return [self._read(path) for _, _, path in sorted(found)]
@@ -61,7 +62,7 @@ class Registry:
     def get(self, name: str) -> Version:
         """One version by name; VersionError when there is none. It may be damaged."""
         path = self._dir / name
-        if not _NAME.fullmatch(name) or not path.is_dir():
+        if not NAME.fullmatch(name) or not path.is_dir():
             raise VersionError("no_version", "There is no version {name}.", name=name)
         return self._read(path)
 

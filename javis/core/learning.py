@@ -11,8 +11,14 @@ from javis.core.types import Message, Rating
 Method = Literal["sft-lora", "sft-qlora", "dpo", "kto", "prompt-tuning", "ia3"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-FlagKind = Literal["conflict", "duplicate", "personal", "control", "repetition"]
+FlagKind = Literal[
+    "conflict", "duplicate", "personal", "control", "repetition", "cut", "context", "flood"
+]
+"""`cut`: the answer broke off; `context`: an earlier message of its conversation was excluded;
+`flood`: one user rated more than is approved unseen."""
 FLAG_KINDS: tuple[FlagKind, ...] = get_args(FlagKind)
+Action = Literal["approve", "edit", "exclude", "reset"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
 Status = Literal["approved", "pending", "excluded"]
 """`pending`: somebody has to look before it is learned from."""
 
@@ -96,6 +102,36 @@ class Judged:
     turn_id: str
     conversation_id: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a reviewer said of a rated turn. Appended, never changed: the newest one counts."""
+
+    turn_id: str
+    created_at: str
+    action: Action
+    judgement: str = ""
+    """Which rating and correction it was made on; a newer judgement ends it."""
+    user: str | None = None
+    target: str | None = None
+    """The new texts of an edit; None leaves the text as it is."""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenRow:
+    """A row of a file that was taken in, to be learned from as it is."""
+
+    row: Example | Pair | Judged
+    key: str
+    """Hash of what it says: the same row is taken in only once."""
+    batch: str
+    """The file it came with."""
+    created_at: str
+    by: str = ""
+    judgement: str = ""
+    """Of the turn it was exported from; "" when it came from elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

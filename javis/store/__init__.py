@@ -7,6 +7,7 @@ from javis.store.journal import JOURNAL_NAME, JournalDB
 from javis.store.opening import Store, open_store
 from javis.store.preferences import PreferenceStore
 from javis.store.records import new_conversation_id, new_turn_id, now_iso
+from javis.store.reviews import ReviewStore
 
 __all__ = [
     "JOURNAL_NAME",
@@ -15,6 +16,7 @@ __all__ = [
     "JobStore",
     "JournalDB",
     "PreferenceStore",
+    "ReviewStore",
     "Store",
     "new_conversation_id",
     "new_job_id",

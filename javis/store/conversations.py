@@ -22,6 +22,7 @@ from javis.store.records import (
     turn_from_row,
     turn_to_row,
 )
+from javis.store.reviews import REVIEWS, TAKEN_IN
 
 _PURGE_PENDING = "purge_pending"
 
@@ -33,7 +34,9 @@ class ConversationStore:
         self._db = db
         self._conversations = db.table(CONVERSATIONS, index=("id", "owner"))
         self._turns = db.table(TURNS, index=("id", "conversation_id"))
-        self._feedback = db.table(FEEDBACK, index=("turn_id",))
+        self._by_turn = {
+            name: db.table(name, index=("turn_id",)) for name in (FEEDBACK, REVIEWS, TAKEN_IN)
+        }
         self._meta = PreferenceStore(db, "meta")
 
     # -- conversations ---------------------------------------------------------------------
@@ -100,9 +103,9 @@ class ConversationStore:
     def purge(self, older_than_s: float) -> int:
         """Remove for good what was deleted at least `older_than_s` ago; returns how many.
 
-        Turns and feedback go with it, and the file is written anew, so that the text is no longer
-        in it. When that second step fails (StoreError), the next purge makes up for it. Backups
-        and `.torn-…` files made before keep the text.
+        Turns, feedback and reviews go with it, and the file is written anew, so that the text is
+        no longer in it. When that second step fails (StoreError), the next purge makes up for it.
+        Backups and `.torn-…` files made before keep the text.
         """
         limit = now_iso(older_than_s)
         with self._db.storage.exclusive():
@@ -261,8 +264,9 @@ class ConversationStore:
             turns = self._turns.peek_by("conversation_id", conversation_id)
             change.remove(TURNS, [doc_id for doc_id, _ in turns])
             for _, turn in turns:
-                entries = self._feedback.peek_by("turn_id", turn["id"])
-                change.remove(FEEDBACK, [doc_id for doc_id, _ in entries])
+                for name, table in self._by_turn.items():
+                    entries = table.peek_by("turn_id", turn["id"])
+                    change.remove(name, [doc_id for doc_id, _ in entries])
 
 
 def _folded(text: str) -> str:

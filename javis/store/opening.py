@@ -14,6 +14,7 @@ from javis.store.jobs import JobStore
 from javis.store.journal import JOURNAL_NAME, JournalDB
 from javis.store.migrations import migrate
 from javis.store.preferences import PreferenceStore
+from javis.store.reviews import ReviewStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Store:
     feedback: FeedbackStore
     preferences: PreferenceStore
     jobs: JobStore
+    reviews: ReviewStore
 
     def close(self) -> None:
         """Release the file. Nothing is pending: what was saved is on the disk."""
@@ -55,7 +57,12 @@ def open_store(path: str | os.PathLike[str], **options: Any) -> Store:
     try:
         migrate(db)
         return Store(
-            db, ConversationStore(db), FeedbackStore(db), PreferenceStore(db), JobStore(db)
+            db,
+            ConversationStore(db),
+            FeedbackStore(db),
+            PreferenceStore(db),
+            JobStore(db),
+            ReviewStore(db),
         )
     except BaseException:
         db.close()

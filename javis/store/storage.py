@@ -98,6 +98,15 @@ class JournalStorage(Storage):  # type: ignore[misc]
         """The number of migrations the data has been through."""
         return self.memory.tables.schema
 
+    def snapshot(self, *names: str) -> tuple[int, list[dict[int, Row]]]:
+        """The rows of these tables as of one commit, and its number."""
+        self.refresh()
+        # Without the lock a commit could be in the number and not yet in the rows.
+        with self._lock.held(shared=True):
+            if self._failure is None and not self._lock.nested:
+                self._catch_up(mend=False)
+            return self._file.position.seq or 0, self.memory.rows_of(*names)
+
     def usage(self) -> Usage:
         self.refresh()
         state = self._file.stat()

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import re
-import threading
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+import secrets
+from collections.abc import Hashable
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from javis.core.errors import VersionError
+from javis.core.errors import UserInputError, VersionError
 from javis.core.types import BASE, Version
-from javis.engine.adapter import (
-    CONFIG,
-    WEIGHTS,
-    Adapter,
-    broken,
-    check_adapter,
-    check_finite,
-    read_json,
-)
-from javis.engine.files import atomic_file, identity, sha256_file
+from javis.engine.adapter import read_json
+from javis.engine.files import atomic_file
+from javis.versions import history
+from javis.versions.disk import Disk, locked, remove_tree
+from javis.versions.history import Event
+from javis.versions.reading import Reader
+
+LOG = logging.getLogger("javis.versions")
 
 NAME = re.compile(r"v(\d{1,6})\.(\d{1,6})")
 """A version's name: major and minor number."""
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_MANIFEST_BYTES = 1 << 20
-_MAX_FILES = 10_000
+DELETED = ".deleted-"
+_REPORT_BYTES = 32 << 20
 
 
 class Current(NamedTuple):
@@ -33,38 +31,32 @@ class Current(NamedTuple):
 
     name: str
     reason: str | None
-    """Why it is the base although `models/current` names another; None when all is well."""
+    """Why it is another one than `models/current` names; None when all is well."""
 
 
 class Registry:
-    """Reads and switches the versions in one `models` folder. Safe to call from any thread.
+    """Reads, switches and deletes the versions in one `models` folder. Safe from any thread.
 
     Everything is read from disk at each call, so that a version published by the trainer's
-    process is seen at once; only hashes are remembered, by size, mtime and inode.
+    process is seen at once.
     """
 
-    def __init__(self, models_dir: Path) -> None:
+    def __init__(self, models_dir: Path, disk: Disk | None = None) -> None:
         self._dir = models_dir
-        self._lock = threading.Lock()
-        self._hashes: dict[Path, tuple[tuple[int, int, int], str]] = {}
-        self._finite: dict[Path, tuple[tuple[int, int, int], str | None]] = {}
+        self._disk = disk or Disk()
+        self._reader = Reader()
+
+    @property
+    def models_dir(self) -> Path:
+        return self._dir
 
     def versions(self) -> list[Version]:
         """All versions, oldest number first; a broken one has `damaged` set."""
-        found = []
-        if self._dir.is_dir():
-            for path in self._dir.iterdir():
-                number = NAME.fullmatch(path.name)
-                if number and path.is_dir():
-                    found.append((int(number[1]), int(number[2]), path))
-        return [self._read(path) for _, _, path in sorted(found)]
+        return [self._reader.version(path) for path in self._folders()]
 
     def get(self, name: str) -> Version:
         """One version by name; VersionError when there is none. It may be damaged."""
-        path = self._dir / name
-        if not NAME.fullmatch(name) or not path.is_dir():
-            raise VersionError("no_version", "There is no version {name}.", name=name)
-        return self._read(path)
+        return self._reader.version(self._folder(name))
 
     def from_path(self, path: Path) -> Version:
         """The adapter at ADAPTER_PATH: a version's folder, or a bare adapter folder.
@@ -73,14 +65,8 @@ class Registry:
         VersionError when it is missing or damaged, as nothing else was asked for.
         """
         folder = path.resolve()
-        if (folder / "adapter").is_dir():
-            version = self._read(folder)
-        else:
-            try:
-                adapter = check_adapter(folder)
-                version = self._whole(folder, adapter, {"base_model": ""})
-            except VersionError as error:
-                version = _damaged(folder, error)
+        is_version = (folder / "adapter").is_dir()
+        version = self._reader.version(folder) if is_version else self._reader.adapter(folder)
         if version.damaged:
             raise VersionError(
                 "adapter_path",
@@ -90,43 +76,174 @@ class Registry:
             )
         return version
 
+    def metadata(self, name: str) -> dict[str, Any]:
+        """A version's metadata.json; empty when it cannot be read."""
+        return self._json(name, "metadata.json")
+
+    def report(self, name: str) -> dict[str, Any]:
+        """A version's report.json (gate, curve, samples, proof); empty when there is none."""
+        return self._json(name, "report.json")
+
+    def fingerprint(self) -> Hashable:
+        """Something that differs after every change of the versions or of `current`; cheap."""
+        marks = []
+        for path in [*self._folders(), self._dir / "current"]:
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            marks.append((path.name, stat.st_mtime_ns, stat.st_ino, stat.st_size))
+        return tuple(marks)
+
+    # -- which one is served ---------------------------------------------------------------
+
     def current(self) -> str:
         """The name of the version that new answers use, `base` included."""
         return self.resolve_current().name
 
     def resolve_current(self) -> Current:
-        """Like `current`, with the reason when `models/current` cannot be followed."""
+        """Like `current`, with the reason when `models/current` cannot be followed.
+
+        Then it is the newest good version that was served before, or the newest good one at all,
+        or the base.
+        """
         pointer = self._dir / "current"
         try:
             name = pointer.read_bytes()[:200].decode("utf-8").strip()
         except FileNotFoundError:
             return Current(BASE, None)
         except (OSError, UnicodeDecodeError):
-            return Current(BASE, "models/current cannot be read.")
+            return self._instead(BASE, "models/current cannot be read.")
         if name == BASE:
             return Current(BASE, None)
         try:
             version = self.get(name)
         except VersionError:
-            return Current(BASE, f"models/current names {name[:40]!r}, which is not there.")
+            return self._instead(name, f"models/current names {name[:40]!r}, which is not there.")
         if version.damaged:
-            return Current(BASE, f"{name} is damaged: {version.damaged}")
+            return self._instead(name, f"{name} is damaged: {version.damaged}")
         return Current(name, None)
 
-    def activate(self, name: str) -> None:
+    def activate(self, name: str, *, by: str = "", note: str = "") -> None:
         """Make `name` (or `base`) the version of new answers, atomically.
 
         Raises VersionError when it is missing or damaged; the pointer is then as before.
         """
-        if name != BASE:
-            version = self.get(name)
-            if version.damaged:
+        with locked(self._dir):
+            self._require_good(name)
+            self._point(name, Event(history.now_iso(), by, self.current(), name, "promoted", note))
+
+    def roll_back(self, *, by: str = "", note: str = "") -> str:
+        """Serve the version that was served before this one, or the base; returns its name.
+
+        Damaged and deleted ones are stepped over. Raises UserInputError on the base.
+        """
+        with locked(self._dir):
+            now = self.current()
+            name = self._before(now)
+            if name is None:
+                raise UserInputError("nothing_before", "There is no earlier version to go back to.")
+            self._point(name, Event(history.now_iso(), by, now, name, "rolled_back", note))
+            return name
+
+    def before(self) -> str | None:
+        """Where `roll_back` would lead; None when there is nothing before."""
+        return self._before(self.current())
+
+    def history(self) -> list[Event]:
+        """Who switched, published and deleted what, and when; oldest first."""
+        return history.read(self._dir)
+
+    # -- deleting --------------------------------------------------------------------------
+
+    def keeper(self, name: str) -> UserInputError | None:
+        """Why a version must stay; None when it can be deleted."""
+        current = self.current()
+        if name == BASE:
+            return UserInputError("keep_base", "The base model cannot be deleted.")
+        if name == current:
+            return UserInputError(
+                "keep_current", "{name} is in use. Switch to another version first.", name=name
+            )
+        if name == self.metadata(current).get("parent"):
+            return UserInputError(
+                "keep_parent",
+                "{current}, the version in use, came from {name}, so {name} stays.",
+                name=name,
+                current=current,
+            )
+        if name == self._before(current):
+            return UserInputError(
+                "keep_previous",
+                "{name} was in use before {current}: a rollback leads to it, so it stays.",
+                name=name,
+                current=current,
+            )
+        return None
+
+    def delete(self, name: str, *, by: str = "") -> None:
+        """Delete a version for good. UserInputError for one that must stay; its number is not
+        used again."""
+        with locked(self._dir):
+            if name != BASE:
+                self._folder(name)
+            if kept := self.keeper(name):
+                raise kept
+            gone = self._dir / f"{DELETED}{name}-{secrets.token_hex(4)}"
+            try:
+                # By one rename, so that nobody reads half a version.
+                self._disk.rename(self._dir / name, gone)
+                self._disk.sync_dir(self._dir)
+            except OSError as error:
                 raise VersionError(
-                    "version_unusable",
-                    "{name} is damaged and cannot be used: {why}",
+                    "delete_failed",
+                    "{name} could not be deleted: {why}.",
                     name=name,
-                    why=version.damaged,
-                )
+                    why=error.strerror or error,
+                ) from error
+            self._note(Event(history.now_iso(), by, name, None, "deleted"))
+        remove_tree(gone)
+
+    # -- inside ----------------------------------------------------------------------------
+
+    def _folders(self) -> list[Path]:
+        """The versions' folders, oldest number first."""
+        found = []
+        if self._dir.is_dir():
+            for path in self._dir.iterdir():
+                number = NAME.fullmatch(path.name)
+                if number and path.is_dir():
+                    found.append((int(number[1]), int(number[2]), path))
+        return [path for _, _, path in sorted(found)]
+
+    def _folder(self, name: str) -> Path:
+        path = self._dir / name
+        if not NAME.fullmatch(name) or not path.is_dir():
+            raise VersionError("no_version", "There is no version {name}.", name=name)
+        return path
+
+    def _json(self, name: str, file: str) -> dict[str, Any]:
+        if not NAME.fullmatch(name):
+            return {}
+        try:
+            return read_json(self._dir / name / file, _REPORT_BYTES)
+        except VersionError:
+            return {}
+
+    def _require_good(self, name: str) -> None:
+        if name == BASE:
+            return
+        version = self.get(name)
+        if version.damaged:
+            raise VersionError(
+                "version_unusable",
+                "{name} is damaged and cannot be used: {why}",
+                name=name,
+                why=version.damaged,
+            )
+
+    def _point(self, name: str, event: Event) -> None:
+        """Write the pointer, then the history: see `history.served` for a crash in between."""
         try:
             with atomic_file(self._dir / "current") as temporary:
                 temporary.write_text(name + "\n", "utf-8")
@@ -136,97 +253,30 @@ class Registry:
                 "The version could not be switched: {why}. The one before still answers.",
                 why=error.strerror or str(error),
             ) from error
+        self._note(event)
 
-    def _read(self, folder: Path) -> Version:
+    def _note(self, event: Event) -> None:
         try:
-            metadata = read_json(folder / "metadata.json")
-            _check_metadata(metadata, folder.name)
-            self._verify_manifest(folder)
-            return self._whole(folder, check_adapter(folder / "adapter"), metadata)
-        except VersionError as error:
-            return _damaged(folder, error)
+            history.append(self._dir, event, self._disk)
         except OSError as error:
-            return _damaged(folder, broken("It cannot be read: {why}.", why=error.strerror))
+            # What was noted has happened: taking it back for this would be worse.
+            LOG.warning("%s is not in the history: %s", event, error.strerror)
 
-    def _whole(self, folder: Path, adapter: Adapter, metadata: Mapping[str, Any]) -> Version:
-        self._require_finite(adapter)
-        training = metadata.get("training_config", {})
-        return Version(
-            name=folder.name,
-            path=str(folder),
-            base_model=metadata["base_model"],
-            sha256=self._sha256(adapter.weights),
-            created_at=metadata.get("created_at", ""),
-            method=training.get("method", "") or adapter.peft_type.lower(),
-            notes=metadata.get("notes", "") or "",
-        )
+    def _before(self, current: str) -> str | None:
+        for name in reversed(history.served(self.history(), current)[:-1]):
+            if name != current and (name == BASE or self._is_good(name)):
+                return name
+        return None
 
-    def _sha256(self, path: Path) -> str:
-        now = identity(path)
-        with self._lock:
-            known = self._hashes.get(path)
-        if known and known[0] == now:
-            return known[1]
-        digest = sha256_file(path)
-        with self._lock:
-            self._hashes[path] = (now, digest)
-        return digest
+    def _instead(self, named: str, reason: str) -> Current:
+        served = history.served(self.history(), named)
+        good = [name for name in served if name not in (BASE, named) and self._is_good(name)]
+        good = good or [v.name for v in self.versions() if not v.damaged]
+        name = good[-1] if good else BASE
+        return Current(name, f"{reason} {'The base model' if name == BASE else name} answers.")
 
-    def _require_finite(self, adapter: Adapter) -> None:
-        now = identity(adapter.weights)
-        with self._lock:
-            known = self._finite.get(adapter.weights)
-        if not known or known[0] != now:
-            reason = None
-            try:
-                check_finite(adapter.weights, adapter.tensors)
-            except VersionError as error:
-                reason = str(error)
-            known = (now, reason)
-            with self._lock:
-                self._finite[adapter.weights] = known
-        if known[1]:
-            raise broken(known[1])
-
-    def _verify_manifest(self, folder: Path) -> None:
-        """Hold every file that MANIFEST.json names against its hash, if there is one."""
-        path = folder / "MANIFEST.json"
-        if not path.exists():
-            return
-        files = read_json(path, _MANIFEST_BYTES).get("files")
-        if not isinstance(files, dict) or len(files) > _MAX_FILES:
-            raise broken("MANIFEST.json has no list of files.")
-        for needed in (f"adapter/{CONFIG}", f"adapter/{WEIGHTS}"):
-            if needed not in files:
-                raise broken("MANIFEST.json does not name {name}.", name=needed)
-        for name, digest in files.items():
-            parts = PurePosixPath(name).parts
-            if not parts or name.startswith("/") or "\\" in name or {"..", "."} & set(parts):
-                raise broken("MANIFEST.json names a path outside of the version.")
-            if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
-                raise broken("MANIFEST.json has no sha256 for {name}.", name=name)
-            target = folder / name
-            if not target.is_file():
-                raise broken("{name} is missing.", name=name)
-            if self._sha256(target) != digest:
-                raise broken("{name} is not the file that was published.", name=name)
-
-
-def _damaged(folder: Path, error: VersionError) -> Version:
-    return Version(folder.name, str(folder), "", None, damaged=str(error))
-
-
-def _check_metadata(metadata: Mapping[str, Any], name: str) -> None:
-    """The keys that others rely on; more keys are fine. Raises VersionError."""
-    for key in ("version", "base_model", "created_at"):
-        if not isinstance(metadata.get(key), str) or not metadata[key]:
-            raise broken("metadata.json does not say '{key}'.", key=key)
-    if metadata["version"] != name:
-        raise broken("metadata.json belongs to {other}.", other=metadata["version"][:40])
-    for key in ("training_data", "training_config"):
-        if not isinstance(metadata.get(key), dict):
-            raise broken("metadata.json does not say '{key}'.", key=key)
-    if not isinstance(metadata["training_config"].get("method"), str):
-        raise broken("metadata.json does not say the training method.")
-    if not isinstance(metadata.get("notes", ""), (str, type(None))):
-        raise broken("The notes in metadata.json are no text.")
+    def _is_good(self, name: str) -> bool:
+        try:
+            return not self.get(name).damaged
+        except VersionError:
+            return False

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from javis.core.errors import VersionError
-from javis.versions import registry as registry_module
+from javis.versions import reading
 from javis.versions.registry import Registry
 
 CONFIG: dict[str, Any] = {
@@ -352,7 +352,8 @@ def test_activate_and_current(models: Path) -> None:
     assert (models / "current").read_text() == "v1.0\n"
     registry.activate("base")
     assert registry.resolve_current() == ("base", None)
-    assert sorted(p.name for p in models.iterdir()) == ["current", "v1.0"]
+    assert sorted(p.name for p in models.glob("[!.]*")) == ["current", "history.jsonl", "v1.0"]
+    assert [(e.before, e.after) for e in registry.history()] == [("base", "v1.0"), ("v1.0", "base")]
 
 
 @pytest.mark.parametrize("name", ["v9.9", "../v1.0", "", "v1.0/", "v1.0\n", "base "])
@@ -371,7 +372,9 @@ def test_a_damaged_version_is_neither_activated_nor_current(models: Path) -> Non
     registry.activate("v1.0")
     (folder / "metadata.json").unlink()
     assert registry.current() == "base"
-    assert registry.resolve_current().reason == "v1.0 is damaged: metadata.json is missing."
+    assert registry.resolve_current().reason == (
+        "v1.0 is damaged: metadata.json is missing. The base model answers."
+    )
     with pytest.raises(VersionError, match=r"metadata\.json is missing"):
         registry.activate("v1.0")
 
@@ -379,12 +382,29 @@ def test_a_damaged_version_is_neither_activated_nor_current(models: Path) -> Non
 @pytest.mark.parametrize(
     "content", [b"v3.0\n", b"\xff\xfe", b"", b"../../x", b"v1.0\0", b"x" * 999]
 )
-def test_a_pointer_that_leads_nowhere_means_the_base(models: Path, content: bytes) -> None:
-    make_version(models, "v1.0")
+def test_a_pointer_that_leads_nowhere_means_the_newest_good_one(
+    models: Path, content: bytes
+) -> None:
     (models / "current").write_bytes(content)
     current = Registry(models).resolve_current()
     assert current.name == "base"
-    assert current.reason
+    assert str(current.reason).endswith("The base model answers.")
+    for name in ("v1.0", "v1.1", "v1.2"):
+        make_version(models, name)
+    (models / "v1.2" / "metadata.json").unlink()
+    current = Registry(models).resolve_current()
+    assert current.name == "v1.1"
+    assert str(current.reason).endswith("v1.1 answers.")
+
+
+def test_a_version_served_before_comes_before_one_that_never_was(models: Path) -> None:
+    for name in ("v1.0", "v1.1", "v2.0"):
+        make_version(models, name)
+    registry = Registry(models)
+    registry.activate("v1.0")
+    registry.activate("v1.1")
+    (models / "v1.1" / "metadata.json").unlink()
+    assert registry.resolve_current().name == "v1.0"
 
 
 def test_a_failed_switch_keeps_the_version_before(
@@ -403,14 +423,15 @@ def test_a_failed_switch_keeps_the_version_before(
         registry.activate("v1.1")
     monkeypatch.undo()
     assert registry.current() == "v1.0"
-    assert sorted(p.name for p in models.iterdir()) == ["current", "v1.0", "v1.1"]
+    assert not list(models.glob(".current*"))
+    assert [e.after for e in registry.history()] == ["v1.0"]
 
 
 def test_hashes_are_taken_once(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_version(models, "v1.0", manifest=True)
     calls: list[Path] = []
-    real = registry_module.sha256_file
-    monkeypatch.setattr(registry_module, "sha256_file", lambda p: (calls.append(p), real(p))[1])
+    real = reading.sha256_file
+    monkeypatch.setattr(reading, "sha256_file", lambda p: (calls.append(p), real(p))[1])
     registry = Registry(models)
     registry.versions()
     first = len(calls)

@@ -1,0 +1,88 @@
+"""The gate's checks as English sentences with their numbers, for reports and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from javis.core.learning import Check, Verdict
+
+_SENTENCES = {
+    "gate.enough_rows": (
+        "{have} held-out conversations were scored, at least {need} are needed.",
+        "{have} held-out conversations are too few to tell luck from learning: {missing} more "
+        "are needed.",
+    ),
+    "gate.same_rows": (
+        "All were scored on the same held-out rows.",
+        "They were not scored on the same held-out rows: {different} differ.",
+    ),
+    "gate.finite": (
+        "Every score is a number.",
+        "{bad} scores are no numbers: the training has gone wrong.",
+    ),
+    "gate.better_than_base": (
+        "The loss on held-out answers is {candidate:.3f}, {percent:+.1f} % against the base's "
+        "{other:.3f} ({interval}).",
+        "The loss on held-out answers is {candidate:.3f} against the base's {other:.3f}: "
+        "not lower beyond chance ({interval}).",
+    ),
+    "gate.close_to_base": (
+        "The loss on held-out answers, {candidate:.3f}, stays near the base's {other:.3f} "
+        "({interval}; at most {allowed:+.2f}).",
+        "The loss on held-out answers rises from {other:.3f} to {candidate:.3f} ({interval}; at "
+        "most {allowed:+.2f}): it forgets how to answer.",
+    ),
+    "gate.no_disaster": (
+        "{worse} of {rows} answers are more than {limit:g} nats per token worse than with the "
+        "base; {allowed} are allowed.",
+        "{worse} of {rows} answers are more than {limit:g} nats per token worse than with the "
+        "base; only {allowed} are allowed.",
+    ),
+    "gate.margin_raised": (
+        "Good answers are preferred more than before: the margin rises from {other:.3f} to "
+        "{candidate:.3f} on {pairs} held-out pairs ({interval}).",
+        "Good answers are not preferred more than before, beyond chance, on {pairs} held-out "
+        "pairs{interval_after}.",
+    ),
+    "gate.not_worse_than_current": (
+        "Against the version in use the loss changes by {difference:+.3f} ({interval}); at most "
+        "{allowed:+.2f} is allowed.",
+        "It is worse than the version in use by {difference:+.3f} ({interval}); at most "
+        "{allowed:+.2f} is allowed.",
+    ),
+}
+
+
+def explain(check: Check) -> str:
+    """One sentence for a check."""
+    passed, failed = _SENTENCES[check.name]
+    values = dict(check.values)
+    interval = _interval(values)
+    after = f" ({interval})" if "low" in values else ""
+    if "difference" not in values and check.name == "gate.not_worse_than_current":
+        return "No held-out row has a loss to hold against the version in use."
+    sentence = passed if check.passed else failed
+    return sentence.format(**values, interval=interval, interval_after=after)
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as JSON, each check with its sentence."""
+    checks = [
+        asdict(check) | {"values": dict(check.values), "text": explain(check)}
+        for check in verdict.checks
+    ]
+    return {
+        "passed": verdict.passed,
+        "checks": checks,
+        "losses": dict(verdict.losses),
+        "rows": verdict.rows,
+    }
+
+
+def _interval(values: Mapping[str, Any]) -> str:
+    if values.get("low") is None or values.get("high") is None:
+        return "one conversation, so no interval"
+    share = f"{100 * values['confidence']:g}"
+    return f"{share} % interval {values['low']:+.3f} to {values['high']:+.3f}"

@@ -1,0 +1,99 @@
+"""How sure a number is: Wilson for shares, Newcombe for differences, a bootstrap for losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+_BLOCK = 1_000_000
+"""Numbers drawn at once, so that many conversations need no more memory than few."""
+
+
+class Interval(NamedTuple):
+    """A value and where the true one lies with the confidence asked for."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson(good: int, total: int, confidence: float = 0.95) -> Interval:
+    """The share `good / total` with Wilson's interval; (0.5, 0, 1) when there is nothing yet.
+
+    Unlike the textbook one it is never empty and never leaves 0 to 1, also for 3 of 3.
+    """
+    if not 0 <= good <= total:
+        raise ValueError(f"{good} of {total}")
+    if total == 0:
+        return Interval(0.5, 0.0, 1.0)
+    z = _z(confidence)
+    share = good / total
+    scale = 1 + z * z / total
+    centre = (share + z * z / (2 * total)) / scale
+    half = z / scale * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def share_difference(
+    good: int, total: int, good_before: int, total_before: int, confidence: float = 0.95
+) -> Interval:
+    """`good / total - good_before / total_before` with Newcombe's interval (method 10)."""
+    now = wilson(good, total, confidence)
+    before = wilson(good_before, total_before, confidence)
+    value = now.value - before.value
+    low = value - math.hypot(now.value - now.low, before.high - before.value)
+    high = value + math.hypot(now.high - now.value, before.value - before.low)
+    return Interval(value, max(-1.0, low), min(1.0, high))
+
+
+def bootstrap_ratio(
+    sums: Sequence[float],
+    weights: Sequence[float],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """`sum(sums) / sum(weights)` with an interval from drawing whole groups again and again.
+
+    One number of each list per group (a conversation), so that answers of one conversation, which
+    resemble each other, count as one. The percentiles are spread as Hesterberg advises ("What
+    teachers should know about the bootstrap", 2015, section 5.3.2): the plain ones are too narrow
+    for few groups. The same seed gives the same interval.
+    """
+    import numpy as np  # heavy
+
+    top, bottom = np.asarray(sums, float), np.asarray(weights, float)
+    groups = len(top)
+    if groups == 0 or len(bottom) != groups or not bottom.sum() > 0:
+        raise ValueError("nothing to draw from")
+    value = float(top.sum() / bottom.sum())
+    if groups == 1:
+        return Interval(value, -math.inf, math.inf)
+    rng = np.random.default_rng(seed)
+    drawn = []
+    left = resamples
+    while left > 0:
+        rows = min(left, max(1, _BLOCK // groups))
+        index = rng.integers(0, groups, (rows, groups))
+        drawn.append(top[index].sum(1) / bottom[index].sum(1))
+        left -= rows
+    t = student(1 - (1 - confidence) / 2, groups - 1)
+    tail = NormalDist().cdf(-t * math.sqrt(groups / (groups - 1)))
+    low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail])
+    return Interval(value, float(low), float(high))
+
+
+def student(probability: float, degrees: int) -> float:
+    """The quantile of Student's t (Abramowitz and Stegun 26.7.5; within 0.4 % from 4 degrees)."""
+    z = NormalDist().inv_cdf(probability)
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / degrees + second / degrees**2 + third / degrees**3
+
+
+def _z(confidence: float) -> float:
+    return NormalDist().inv_cdf(1 - (1 - confidence) / 2)

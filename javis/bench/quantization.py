@@ -1,13 +1,15 @@
 """How good and how fast the embedded model is in each precision: `javis bench quantization`.
 
 Perplexity is of the weights alone: each file is decoded to 32 bits and read by transformers, over
-the same prose. Speed is of llama.cpp, all files loaded at once and measured in turns, so that a
+the same prose; and once more as served, by llama.cpp, which rounds activations to 8 bits for
+quantized weights. Speed is of llama.cpp, all files loaded at once and measured in turns, so that a
 busy moment hits all of them; medians.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import re
 import statistics
 import tempfile
@@ -27,6 +29,9 @@ PARALLEL = 8
 PARALLEL_TOKENS = 48
 PERPLEXITY_TOKENS = 8_192
 WINDOW = 1_024
+SERVED_TOKENS = 600
+CANDIDATES = 3_000
+"""Likeliest tokens asked of llama.cpp; a text's own token is nearly always among them."""
 PACKAGES = (
     *("gradio", "transformers", "peft", "accelerate", "datasets", "fastapi", "typer", "torch"),
     *("huggingface_hub", "safetensors", "tokenizers", "pydantic", "starlette", "uvicorn", "numpy"),
@@ -47,7 +52,11 @@ def run(models_dir: Path) -> list[dict[str, Any]]:
         }
         speeds = speed(files)
         loss = {kind: perplexities(path, folder / kind) for kind, path in files.items()}
-    values = {m: speeds.get(m) or {k: loss[k][m] for k in files} for m in _UNITS}
+        exact = {"F16": requantize(shipped, folder / "F16.gguf", "F16")}
+        ids = _tokenizer(folder / "Q4_1")(recent_prose()).input_ids[:SERVED_TOKENS]
+        for kind, value in served_perplexity(files | exact, ids).items():
+            loss.setdefault(kind, {})["perplexity (2026, served)"] = value
+    values = {m: speeds.get(m) or {k: v[m] for k, v in loss.items() if m in v} for m in _UNITS}
     return [
         {
             "name": f"{measure}, {kind}",
@@ -57,7 +66,7 @@ def run(models_dir: Path) -> list[dict[str, Any]]:
             "unit": _UNITS[measure],
         }
         for measure in _UNITS
-        for kind in files
+        for kind in values[measure]
     ]
 
 
@@ -68,6 +77,7 @@ _UNITS = {
     "parallel": "tok/s",
     "perplexity (python)": "",
     "perplexity (2026)": "",
+    "perplexity (2026, served)": "",
 }
 
 
@@ -148,6 +158,30 @@ def _parallel(server: Any, seed: int) -> float:
     return PARALLEL * PARALLEL_TOKENS / (time.perf_counter() - start)
 
 
+def served_perplexity(files: dict[str, Path], ids: list[int]) -> dict[str, float]:
+    """exp of the mean loss per token of what llama.cpp says of each next token of `ids`.
+
+    A token that is not among the candidates counts as the last of them, so it is a lower bound.
+    """
+    servers = {kind: _server(path) for kind, path in files.items()}
+    total = dict.fromkeys(files, 0.0)
+    for end in range(1, len(ids)):
+        for kind, server in servers.items():
+            reply = server.handle_completions(
+                {
+                    "prompt": ids[:end],
+                    "n_predict": 1,
+                    "temperature": 0.0,
+                    "cache_prompt": True,
+                    "n_probs": CANDIDATES,
+                }
+            )
+            likely = reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+            own = next((c["logprob"] for c in likely if c["id"] == ids[end]), None)
+            total[kind] -= likely[-1]["logprob"] if own is None else own
+    return {kind: math.exp(loss / (len(ids) - 1)) for kind, loss in total.items()}
+
+
 def python_prose() -> str:
     """The language reference that Python carries (`help("topics")`): English, long sentences. The
     model has most likely read some edition of it."""
@@ -177,17 +211,23 @@ def prose(text: str) -> str:
 def perplexities(path: Path, folder: Path) -> dict[str, float]:
     """Perplexity of a GGUF file's weights on both texts."""
     import torch  # heavy
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     dense = dense_copy(path, folder)
     model: Any = AutoModelForCausalLM.from_pretrained(dense, dtype=torch.float32)
-    tokenizer: Any = AutoTokenizer.from_pretrained(dense)
+    tokenizer = _tokenizer(dense)
     texts = {"perplexity (python)": python_prose(), "perplexity (2026)": recent_prose()}
     found = {}
     for name, text in texts.items():
         ids = tokenizer(text, return_tensors="pt").input_ids[0, :PERPLEXITY_TOKENS]
         found[name] = perplexity(model.eval(), ids)
     return found
+
+
+def _tokenizer(dense: Path) -> Any:
+    from transformers import AutoTokenizer  # heavy
+
+    return AutoTokenizer.from_pretrained(dense)
 
 
 def perplexity(model: Any, ids: Any) -> float:

@@ -1,7 +1,7 @@
 """The header of a GGUF file, read in a tenth of a second.
 
-`gguf.GGUFReader` builds arrays for every token and merge, 2.5 s for a small model. Here long
-arrays are stepped over: what is left are the plain values and where each tensor lies.
+`gguf.GGUFReader` builds arrays for every token and merge, 2.5 s for a small model. Here arrays are
+stepped over unless asked for: what is left are the plain values and where each tensor lies.
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (version 2 and 3).
 """
 
@@ -41,7 +41,7 @@ class GgufHeader:
     """The plain values of a GGUF file and its tensors."""
 
     fields: Mapping[str, Any]
-    """Numbers, flags and texts; arrays are left out."""
+    """Numbers, flags and texts, and the arrays that were asked for."""
     tensors: Mapping[str, GgufTensor]
 
     @property
@@ -81,11 +81,14 @@ class GgufHeader:
         return 2 * 2 * self.layers * self.kv_heads * size
 
 
-def read_header(path: Path) -> GgufHeader:
-    """Read the header of a GGUF file. Raises EngineError when it is none or is damaged."""
+def read_header(path: Path, arrays: frozenset[str] = frozenset()) -> GgufHeader:
+    """Read the header of a GGUF file, with the arrays of these keys.
+
+    Raises EngineError when it is none or is damaged.
+    """
     try:
         with path.open("rb") as handle:
-            return _Reader(handle).header()
+            return _Reader(handle, arrays).header()
     except FileNotFoundError:
         raise EngineError("no_model_file", "There is no model file at {path}.", path=path) from None
     except (struct.error, ValueError, OverflowError, OSError) as error:
@@ -95,8 +98,9 @@ def read_header(path: Path) -> GgufHeader:
 
 
 class _Reader:
-    def __init__(self, handle: IO[bytes]) -> None:
+    def __init__(self, handle: IO[bytes], arrays: frozenset[str]) -> None:
         self._handle = handle
+        self._arrays = arrays
 
     def header(self) -> GgufHeader:
         magic, version = self._handle.read(4), self._one("I")
@@ -108,7 +112,7 @@ class _Reader:
         found: dict[str, Any] = {}
         for _ in range(fields):
             key, kind = self._text(), self._one("I")
-            value = self._value(kind)
+            value = self._value(kind, keep=key in self._arrays)
             if value is not None:
                 found[key] = value
         return GgufHeader(found, dict(self._tensor() for _ in range(tensors)))
@@ -130,26 +134,29 @@ class _Reader:
             raise ValueError("it is cut off")
         return data.decode("utf-8", "replace")
 
-    def _value(self, kind: int) -> Any:
+    def _value(self, kind: int, *, keep: bool = False) -> Any:
         if kind == _STRING:
             return self._text()
         if kind == _ARRAY:
-            return self._skip_array()
+            return self._array(keep)
         if kind not in _SCALARS:
             raise ValueError(f"its header holds the unknown type {kind}")
         return self._one(_SCALARS[kind])
 
-    def _skip_array(self) -> None:
+    def _array(self, keep: bool) -> list[Any] | None:
         kind, count = self._one("I"), self._one("Q")
         if count > _MAX_ITEMS:
             raise ValueError("its header is damaged")
+        if kind != _STRING and kind not in _SCALARS:
+            raise ValueError("its header holds nested lists")
+        if keep:
+            return [self._value(kind) for _ in range(count)]
         if kind == _STRING:
             for _ in range(count):
                 self._handle.seek(self._length(), 1)
-        elif kind in _SCALARS:
-            self._handle.seek(count * struct.calcsize("<" + _SCALARS[kind]), 1)
         else:
-            raise ValueError("its header holds nested lists")
+            self._handle.seek(count * struct.calcsize("<" + _SCALARS[kind]), 1)
+        return None
 
     def _tensor(self) -> tuple[str, GgufTensor]:
         name, count = self._text(), self._one("I")

@@ -167,8 +167,8 @@ class _Server:
         # A slot that rests keeps its conversation; copying it out and in costs 0.1 s a turn.
         params.cache_idle_slots = False
         if _device() == "cpu":
-            # Measured on two cores: with flash attention the next turn of a long conversation begins
-            # later; with 8-bit keys prompts are read at half the speed and short answers are slower.
+            # Measured on two cores: with flash attention the next turn of a long conversation
+            # begins later; 8-bit keys halve the speed of reading and slow short answers by 2 %.
             params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.ui = params.endpoint_slots = False
         params.verbosity = 0

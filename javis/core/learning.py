@@ -216,3 +216,38 @@ class Verdict:
     losses: Mapping[str, float] = field(default_factory=dict)
     """Mean held-out loss per token of `base`, `current` and `candidate`, in nats."""
     rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What training costs, in dollars; the user's to edit, as prices change."""
+
+    local_hour: float = 0.0
+    """Electricity and the like of this computer."""
+    rented_hour: float = 0.69
+    """A rented graphics card of 24 GB."""
+    serverless_second: float = 0.00031
+    """The same by the second."""
+
+    def local(self, seconds: float) -> float:
+        return seconds / 3600 * self.local_hour
+
+    def rented(self, seconds: float) -> float:
+        return seconds / 3600 * self.rented_hour
+
+    def serverless(self, seconds: float) -> float:
+        return seconds * self.serverless_second
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulePlan:
+    """When to train without being asked; 0 turns a condition off."""
+
+    turns: int = 0
+    """After so many newly approved turns."""
+    days: int = 0
+    """After so many days, if anything new was approved."""
+
+    @property
+    def on(self) -> bool:
+        return bool(self.turns or self.days)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from javis.core.errors import UserInputError
+from javis.core.learning import Prices, SchedulePlan
 from javis.core.types import MAX_COMMENT_CHARS, SamplingParams, check_text
 from javis.store import Store
 
 READINESS_GOAL = 500
 MAX_PRESETS = 50
+MAX_PRICE = 10_000.0
+MAX_SCHEDULE = {"turns": 100_000, "days": 3650}
 
 
 class Preferences:
@@ -46,6 +49,43 @@ class Preferences:
                 "bad_goal", "The goal must be a whole number between 10 and 100,000."
             )
         self._rows.set("readiness_goal", goal)
+
+    def prices(self) -> Prices:
+        """What training costs; the user's own where they were set."""
+        stored = self._rows.get("prices", {})
+        return Prices(**{f.name: float(stored.get(f.name, f.default)) for f in fields(Prices)})
+
+    def set_prices(self, prices: dict[str, object]) -> Prices:
+        """Replace the prices that are named."""
+        known = asdict(self.prices())
+        for name, price in prices.items():
+            good = isinstance(price, (int, float)) and not isinstance(price, bool)
+            if name not in known or not good or not 0 <= price <= MAX_PRICE:  # type: ignore[operator]
+                raise UserInputError(
+                    "bad_price", "{name} must be a price between 0 and 10,000.", name=str(name)[:40]
+                )
+            known[name] = price
+        self._rows.set("prices", known)
+        return self.prices()
+
+    def schedule(self) -> SchedulePlan:
+        """When to train without being asked; never, until the user says so."""
+        stored = self._rows.get("schedule", {})
+        return SchedulePlan(int(stored.get("turns", 0)), int(stored.get("days", 0)))
+
+    def set_schedule(self, turns: object = 0, days: object = 0) -> SchedulePlan:
+        """0 turns a condition off."""
+        for name, value in (("turns", turns), ("days", days)):
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole or not 0 <= value <= MAX_SCHEDULE[name]:  # type: ignore[operator]
+                raise UserInputError(
+                    "bad_schedule",
+                    "{name} must be a whole number between 0 and {limit}.",
+                    name=name,
+                    limit=MAX_SCHEDULE[name],
+                )
+        self._rows.set("schedule", {"turns": turns, "days": days})
+        return self.schedule()
 
     def presets(self) -> dict[str, str]:
         """The user's own system prompts by name."""

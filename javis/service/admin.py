@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import javis
 from javis.core.protocols import Engine
-from javis.core.types import EngineInfo
+from javis.core.types import EngineInfo, Message
 from javis.service.versions import VersionService
 from javis.store import Store, maintenance, now_iso
 
@@ -30,6 +31,10 @@ class AdminService:
     @property
     def model(self) -> EngineInfo:
         return self._engine.info
+
+    def training_text(self, messages: Sequence[Message]) -> list[tuple[str, bool]]:
+        """The exact text that training on the last message sees, as (text, trained) pieces."""
+        return self._engine.training_text(messages)
 
     def health(self) -> dict[str, Any]:
         """`/health`: small, quick and without anything private."""

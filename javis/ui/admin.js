@@ -4,7 +4,24 @@ function megabytes(bytes) {
   return bytes > 2 ** 30 ? `${number(bytes / 2 ** 30, 1)} GB` : `${number(bytes / 2 ** 20, 1)} MB`;
 }
 
-async function openAdmin() {
+function openAdmin() {
+  drawSections();
+  if (V.section === "train") return openTrain();
+  if (V.section === "versions") return openVersions();
+  return openSystem();
+}
+
+function drawSections() {
+  place("jv-sections").replaceChildren(
+    el(
+      "div",
+      { class: "jv-switch jv-sections", role: "group", "aria-label": t("sections.label") },
+      sectionsOf("admin").map((name) => el("button", { id: `jv-section-${name}`, "aria-pressed": String(V.section === name), onclick: () => showTab("admin", name) }, t(`sections.${name}`))),
+    ),
+  );
+}
+
+async function openSystem() {
   jvWires.calls.trigger("admin_open", { lang });
   const state = await attempt(() => call("admin_state"));
   if (state) paintAdmin(state);

@@ -85,7 +85,12 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
         language = gr.Textbox(FALLBACK, visible="hidden", elem_id="jv-language")
         calls, live = _wires(texts)
         _answers(services, edge, live, bar)
-        _questions(edge, calls, {**Calls(services, texts).table(), **admin.table()})
+        handlers = {**Calls(services, texts).table(), **admin.table()}
+        if hasattr(services, "review"):
+            from javis.ui.reviewing import Reviewing
+
+            handlers |= Reviewing(services, texts).table()
+        _questions(edge, calls, handlers)
         Relabel(services, edge, bar, [*bar.words(), *admin.words()]).attach(calls, language)
         Presets(services, edge, bar).attach(calls, language)
         attach_defaults(services, edge, bar, page.load, admin.attach(calls, language))

@@ -150,6 +150,7 @@ def test_only_admins_see_the_tab(open_page: Open) -> None:
 def test_the_admin_tab(open_page: Open, served: Served) -> None:
     page = open_page()
     page.click("#jv-tab-admin")
+    page.click("#jv-section-system")
     state = page.locator("#jv-state")
     for words in ("SmolLM2 135M", "v1.1", "A file is missing.", "2,048 tokens", "javis.jnl"):
         expect(state).to_contain_text(words)

@@ -1,0 +1,3 @@
+// later
+function startPulse() {}
+function drawLearning() { drawReview(); }

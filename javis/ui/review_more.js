@@ -1,0 +1,64 @@
+// Taking the data out and back in, and how strict the review is.
+
+const FORMATS = ["messages", "sharegpt", "alpaca", "preference", "kto", "csv"];
+const MAX_TAKE_IN_CHARS = 2000000;
+
+function reviewMore() {
+  const wanted = { format: "messages", feedback_filter: "all" };
+  const link = el("a", { class: "jv-primary", "data-act": "export", download: "" }, icon("out"), t("export.download"));
+  const explain = el("p", { class: "jv-hint" });
+  const paint = () => {
+    link.href = `api/export-training?${new URLSearchParams(wanted)}`;
+    explain.textContent = t(`format.why_${wanted.format}`);
+  };
+  const format = select(t("export.format"), wanted.format, FORMATS.map((f) => [f, t(`format.${f}`)]), (v) => ((wanted.format = v), paint()));
+  const which = select(t("export.which"), wanted.feedback_filter, ["all", "good", "bad"].map((f) => [f, t(`export.${f}`)]), (v) => ((wanted.feedback_filter = v), paint()));
+  paint();
+  const report = el("div", { class: "jv-report", "aria-live": "polite" });
+  const file = el("input", { type: "file", id: "jv-take-in", class: "jv-offscreen", accept: ".jsonl,.json,application/jsonl", "aria-label": t("takein.label"), onchange: (e) => takeIn(e.target, report) });
+  const strict = el("input", { type: "checkbox", role: "switch", checked: R.everything, id: "jv-everything", onchange: (e) => setEverything(e.target) });
+  dialog(
+    t("review.more"),
+    [
+      el("section", {}, el("h3", {}, t("export.title")), el("p", {}, t("export.hint")), el("div", { class: "jv-form-row" }, el("label", { class: "jv-label" }, t("export.format"), format), el("label", { class: "jv-label" }, t("export.which"), which)), explain, el("div", { class: "jv-row" }, link)),
+      el("section", {}, el("h3", {}, t("takein.title")), el("p", {}, t("takein.hint")), el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: () => file.click() }, icon("in"), t("takein.choose")), file), report),
+      el("section", {}, el("label", { class: "jv-toggle" }, strict, el("span", {}, el("strong", {}, t("review.everything")), el("span", {}, t("review.everything_hint"))))),
+    ],
+    [],
+    { wide: true, onclose: () => $("jv-review-more")?.focus() },
+  );
+}
+
+async function setEverything(box) {
+  const kept = await attempt(() => call("review_everything", { on: box.checked }));
+  if (!kept) {
+    box.checked = !box.checked;
+    return;
+  }
+  R.everything = kept.on;
+  loadReadiness();
+  await loadReview({ keep: true });
+}
+
+async function takeIn(input, report) {
+  const [file] = input.files;
+  input.value = "";
+  if (!file) return;
+  report.replaceChildren(el("p", {}, t("loading")));
+  const done = await attempt(async () => sendJsonl(await file.text()));
+  if (!done) return report.replaceChildren();
+  report.replaceChildren(
+    el("p", {}, el("strong", {}, t("takein.accepted", { count: number(done.accepted) })), done.total_bad ? ` ${t("takein.bad", { count: number(done.total_bad) })}` : ""),
+    done.bad.length ? el("ul", {}, done.bad.map((b) => el("li", {}, t("takein.line", { line: number(b.line), why: b.message })))) : "",
+    done.total_bad > done.bad.length ? el("p", { class: "jv-hint" }, t("takein.more", { count: number(done.total_bad - done.bad.length) })) : "",
+  );
+  if (done.accepted) {
+    loadReadiness();
+    await loadReview({ keep: true });
+  }
+}
+
+async function sendJsonl(text) {
+  if (text.length < MAX_TAKE_IN_CHARS) return call("review_take_in", { text });
+  throw new CallError({ code: "take_in_too_big", message: t("takein.too_big") });
+}

@@ -1,0 +1,67 @@
+// The folded part of the form: every hyper-parameter with its explanation, and the prices.
+
+function hyperparameterFields() {
+  return el("details", { class: "jv-fold", open: TR.formOpen, ontoggle: (e) => (TR.formOpen = e.target.open) }, el("summary", {}, t("train.hyperparameters")), el("div", { class: "jv-fields" }, TR.form.fields.map(hyperparameterField)));
+}
+
+function hyperparameterField(field) {
+  const value = TR.changed[field.name] ?? field.value;
+  const set = (v) => {
+    if (v === undefined) delete TR.changed[field.name];
+    else TR.changed[field.name] = v;
+    estimateSoon();
+  };
+  const id = `jv-h-${field.name}`;
+  let box;
+  if (field.kind === "flag") {
+    box = el("input", { type: "checkbox", role: "switch", id, checked: Boolean(value), onchange: (e) => set(e.target.checked) });
+  } else if (field.choices) {
+    box = select(t(`hyper.${field.name}`), String(value), field.choices.map((c) => [c, c]), set);
+    box.id = id;
+  } else {
+    box = el("input", { type: "text", class: "jv-field", id, inputmode: field.kind === "text" ? "text" : "decimal", autocomplete: "off", onchange: (e) => set(fieldValue(field, e.target)) });
+    box.value = value === null ? "" : String(value);
+    box.placeholder = field.optional ? t("hyper.auto") : "";
+  }
+  const range = field.low === null || field.low === undefined ? "" : t("hyper.range", { low: plainNumber(field.low), high: plainNumber(field.high) });
+  return el("div", { class: "jv-hyper" }, el("label", { for: id }, t(`hyper.${field.name}`)), box, el("p", { class: "jv-hint" }, t(`hyper.why_${field.name}`), range ? ` ${range}` : ""));
+}
+
+const plainNumber = (n) => (Math.abs(n) >= 1e-3 || n === 0 ? number(n, 4) : n.toExponential(0));
+
+// What was typed, as the server expects it; it says itself what is out of range.
+function fieldValue(field, input) {
+  const text = input.value.trim().replace(/,/g, field.kind === "text" ? "," : "");
+  if (field.kind === "text") return text || undefined;
+  if (!text) return field.optional ? null : undefined;
+  const found = Number(text);
+  input.setAttribute("aria-invalid", String(!Number.isFinite(found)));
+  return Number.isFinite(found) ? found : text;
+}
+
+function priceFields() {
+  const prices = TR.state.prices;
+  const names = Object.keys(prices);
+  if (!names.length) return "";
+  const save = async (name, input) => {
+    const amount = Number(input.value.replace(",", "."));
+    const kept = await attempt(() => call("train_prices", { prices: { ...prices, [name]: Number.isFinite(amount) ? amount : input.value } }));
+    if (!kept) return;
+    TR.state.prices = kept.prices;
+    await estimateNow();
+  };
+  return el(
+    "details",
+    { class: "jv-fold", open: TR.pricesOpen, ontoggle: (e) => (TR.pricesOpen = e.target.open) },
+    el("summary", {}, t("estimate.prices")),
+    el(
+      "div",
+      { class: "jv-fields" },
+      names.map((name) => {
+        const input = el("input", { type: "text", class: "jv-field", id: `jv-p-${name}`, inputmode: "decimal", autocomplete: "off", onchange: (e) => save(name, e.target) });
+        input.value = String(prices[name]);
+        return el("div", { class: "jv-hyper" }, el("label", { for: input.id }, t(`price.${name}`)), input);
+      }),
+    ),
+  );
+}

@@ -93,7 +93,8 @@ class ChatTemplate:
         prompt = self.encode(messages[:-1])
         answer = messages[-1].content.strip() if self._strips else messages[-1].content
         ids = prompt + self._tokenizer.encode_text(answer)
-        return [*ids, self._tokenizer.control_tokens[self.end_of_turn]], len(prompt)
+        end = self._tokenizer.control_tokens.get(self.end_of_turn)
+        return ids if end is None else [*ids, end], len(prompt)
 
     def training_text(self, messages: Sequence[Message]) -> list[tuple[str, bool]]:
         """What `encode_target` trains on as (text, trained) pieces, for people to look at."""

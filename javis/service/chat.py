@@ -30,6 +30,7 @@ from javis.core.types import (
 )
 from javis.service.admission import Admission, Ticket
 from javis.service.preferences import Preferences
+from javis.service.recall import Recall
 from javis.service.tree import (
     ConversationView,
     branch_to,
@@ -55,6 +56,8 @@ class Options:
     system_prompt: str | None = None
     drop: int = 0
     """How many of the oldest turns the user agreed to leave out."""
+    examples: bool = True
+    """Show the model the user's correction of a similar question, if there is one."""
 
 
 class ChatService:
@@ -67,12 +70,14 @@ class ChatService:
         versions: VersionService,
         preferences: Preferences,
         admission: Admission,
+        recall: Recall,
     ) -> None:
         self._engine = engine
         self._store = store
         self._versions = versions
         self._preferences = preferences
         self._admission = admission
+        self._recall = recall
         self._live: dict[str, threading.Event] = {}
         self._live_lock = threading.Lock()
         self._closing = threading.Event()
@@ -229,6 +234,11 @@ class ChatService:
             path = branch_to(self._store.conversations.turns(conversation_id), parent)
             self._refuse_while_answering(conversation_id)
         messages = self._fitting(path[options.drop :], turn)
+        if options.examples and (example := self._recall.find(owner, text)):
+            longer = example.put_before_last(messages)
+            # The conversation comes first: an example that does not fit is left out.
+            if self._engine.count_tokens(longer) <= self._limit(turn.sampling):
+                messages, turn = longer, replace(turn, sources=(example.source,))
         return self._run(owner, turn, messages)
 
     def _draft(
@@ -267,9 +277,7 @@ class ChatService:
 
     def _fitting(self, path: Sequence[Turn], turn: Turn) -> list[Message]:
         """The prompt, or ContextOverflow with the number of turns to leave out."""
-        context = self._engine.info.context_tokens
-        room = min(turn.sampling.max_tokens, ROOM_FOR_ANSWER, context // 2)
-        limit = context - room
+        limit = self._limit(turn.sampling)
 
         def build(drop: int) -> list[Message]:
             return messages_of(path[drop:], turn.system_prompt, turn.user)
@@ -289,6 +297,11 @@ class ChatService:
             raise ContextOverflow(tokens=tokens, limit=limit, drop=low + turn.dropped_turns)
         alone = self._engine.count_tokens(build(len(path)))
         raise ContextOverflow(tokens=alone, limit=limit, drop=None)
+
+    def _limit(self, sampling: SamplingParams) -> int:
+        """Tokens that a prompt may have, so that an answer fits behind it."""
+        context = self._engine.info.context_tokens
+        return context - min(sampling.max_tokens, ROOM_FOR_ANSWER, context // 2)
 
     def _run(self, owner: str, turn: Turn, messages: Sequence[Message]) -> Iterator[Turn]:
         """Store the message, ask the engine, store what comes. A generator: runs when iterated."""

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from javis.core.types import Feedback, Rating
 from javis.dataset.readiness import Readiness, measure
 from javis.service.preferences import Preferences
+from javis.service.recall import Recall
 from javis.store import Store, now_iso
 
 
 class FeedbackService:
     """Keeps every judgement; the newest one of a turn counts."""
 
-    def __init__(self, store: Store, preferences: Preferences) -> None:
+    def __init__(self, store: Store, preferences: Preferences, recall: Recall) -> None:
         self._store = store
+        self._recall = recall
         self._preferences = preferences
         self._lock = threading.Lock()
         self._measured: tuple[object, Readiness] | None = None
@@ -38,6 +40,8 @@ class FeedbackService:
             correction = None
         feedback = Feedback(turn_id, now_iso(), rating, tuple(reasons), comment, correction)
         self._store.feedback.add(feedback)
+        if feedback.correction:
+            self._recall.learn()
         return feedback
 
     def current(self, owner: str, turn_id: str) -> Feedback | None:

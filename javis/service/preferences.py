@@ -87,6 +87,13 @@ class Preferences:
         self._rows.set("schedule", {"turns": turns, "days": days})
         return self.schedule()
 
+    def use_corrections(self) -> bool:
+        """Whether corrections are shown to the model as examples for similar questions."""
+        return bool(self._rows.get("use_corrections", True))
+
+    def set_use_corrections(self, on: bool) -> None:
+        self._rows.set("use_corrections", bool(on))
+
     def presets(self) -> dict[str, str]:
         """The user's own system prompts by name."""
         return dict(self._rows.get("presets", {}))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from javis.core.protocols import Engine
 from javis.core.settings import Settings
 from javis.core.types import Version
+from javis.knowledge.embedder import SentenceEmbedder
+from javis.knowledge.nearest import VectorCache
 from javis.service.admin import AdminService
 from javis.service.admission import Admission
 from javis.service.chat import ChatService
@@ -14,6 +16,7 @@ from javis.service.completions import CompletionService
 from javis.service.feedback import FeedbackService
 from javis.service.library import Library
 from javis.service.preferences import Preferences
+from javis.service.recall import Recall
 from javis.service.versions import VersionService
 from javis.store import Store
 from javis.versions.registry import Registry
@@ -27,6 +30,7 @@ class Services:
     feedback: FeedbackService
     completions: CompletionService
     preferences: Preferences
+    recall: Recall
     versions: VersionService
     admin: AdminService
 
@@ -44,15 +48,19 @@ def join(
     `pinned` is the adapter of ADAPTER_PATH; `why` says why this engine and model were picked.
     """
     preferences = Preferences(store, engine.info.sampling)
+    vectors = VectorCache(settings.data_dir / "cache" / "questions.npz", SentenceEmbedder())
+    recall = Recall(store, preferences, vectors)
+    recall.learn()
     versions = VersionService(engine, registry, pinned)
     admission = Admission(engine.info.parallel, settings.queue)
     return Services(
         settings=settings,
-        chat=ChatService(engine, store, versions, preferences, admission),
+        chat=ChatService(engine, store, versions, preferences, admission, recall),
         library=Library(store),
-        feedback=FeedbackService(store, preferences),
+        feedback=FeedbackService(store, preferences, recall),
         completions=CompletionService(engine, store, versions, admission),
         preferences=preferences,
+        recall=recall,
         versions=versions,
         admin=AdminService(engine, store, versions, why or []),
     )

@@ -177,6 +177,13 @@ class ConversationStore:
         found = (row for id_ in turn_ids for _, row in self._turns.peek_by("id", id_))
         return {row["id"]: turn_from_row(row) for row in found if self._shown(row)}
 
+    def owners(self, conversation_ids: Iterable[str]) -> dict[str, str]:
+        """Who owns each of the conversations that are there and not deleted."""
+        found = (
+            row for id_ in conversation_ids for _, row in self._conversations.peek_by("id", id_)
+        )
+        return {row["id"]: row["owner"] for row in found if not row.get("deleted_at")}
+
     @property
     def revision(self) -> int:
         """Differs after every added turn and every change of a conversation, by any process."""

@@ -1,0 +1,1 @@
+"""Texts found again by their meaning."""

@@ -47,6 +47,9 @@ class ChatRequest(BaseModel):
     drop_oldest: Annotated[Whole, Field(ge=0, le=MAX_DROP)] = Field(
         0, description="Leave out this many of the oldest turns, when the conversation is too long."
     )
+    examples: StrictBool = Field(
+        True, description="Show the model your correction of a similar question, if there is one."
+    )
     stream: StrictBool = False
 
     def options(self, defaults: SamplingParams) -> Options:
@@ -58,6 +61,7 @@ class ChatRequest(BaseModel):
             version=self.version or None,
             system_prompt=self.system_prompt,
             drop=self.drop_oldest,
+            examples=self.examples,
         )
 
 
@@ -159,6 +163,7 @@ def turn_json(turn: Turn) -> dict[str, Any]:
         "version": turn.version,
         "model": turn.model,
         "seed": turn.sampling.seed,
+        "sources": list(turn.sources),
         "usage": usage_of(timings),
         "timings": {
             "ttft_ms": round(timings.ttft_ms, 1),

@@ -263,3 +263,12 @@ def test_disk_full(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
     monkeypatch.setattr(site.store.conversations, "add_turn", refuse)
     error_of(site.post("/api/chat", {"message": "x"}), 507)
+
+
+def test_an_answer_names_the_correction_it_was_shown(site: Site) -> None:
+    first = site.chat("Who wrote Hamlet?")
+    site.post("/api/feedback", {"turn_id": first["turn_id"], "rating": "bad", "correction": "He."})
+    site.services.recall.wait(60)
+    question = "Who is the author of Hamlet?"
+    assert site.chat(question)["sources"] == [f"correction:{first['turn_id']}"]
+    assert site.chat(question, examples=False)["sources"] == []

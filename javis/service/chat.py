@@ -89,7 +89,13 @@ class ChatService:
         conversation = self._store.conversations.get(conversation_id, owner)
         turns = self._store.conversations.turns(conversation_id)
         feedback = self._store.feedback.current_many([t.id for t in turns])
-        return view_of(conversation, turns, feedback, answering=conversation_id in self._live)
+        return view_of(
+            conversation,
+            turns,
+            feedback,
+            answering=conversation_id in self._live,
+            example_at=lambda turn: self._recall.used_at(owner, turn),
+        )
 
     def turn(self, owner: str, turn_id: str) -> Turn:
         return self._store.conversations.get_turn(turn_id, owner)

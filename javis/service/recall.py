@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 
 from javis.core.errors import NotFound
-from javis.core.types import Message
+from javis.core.types import Message, Turn
 from javis.knowledge.nearest import VectorCache
 from javis.service.preferences import Preferences
 from javis.store import Store
@@ -85,6 +85,14 @@ class Recall:
         if vote is None or not vote.correction or len(vote.correction) > MAX_CHARS:
             return None
         return Recalled(turn_id, turn.user, vote.correction, vote.created_at)
+
+    def used_at(self, owner: str, turn: Turn) -> str | None:
+        """The date of the correction that an answer was shown; "" when it is no longer there."""
+        for source in turn.sources:
+            if source.startswith(PREFIX):
+                example = self.get(owner, source.removeprefix(PREFIX))
+                return example.at if example else ""
+        return None
 
     def learn(self) -> None:
         """Embed the questions that are new, in the background."""

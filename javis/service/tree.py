@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from javis.core.errors import NotFound
@@ -19,6 +19,8 @@ class TurnView:
     edits: tuple[str, ...]
     """One turn id for each wording of the message, oldest wording first."""
     feedback: Feedback | None = None
+    example_at: str | None = None
+    """When the user wrote the correction that the model was shown, if it was shown one."""
 
     @property
     def answer_index(self) -> int:
@@ -65,6 +67,7 @@ def view_of(
     feedback: dict[str, Feedback],
     *,
     answering: bool,
+    example_at: Callable[[Turn], str | None] = lambda turn: None,
 ) -> ConversationView:
     """The branch that ends at the conversation's head, with what lies beside it."""
     children: dict[str | None, list[Turn]] = {}
@@ -78,7 +81,8 @@ def view_of(
             wordings[sibling.user] = sibling.id
         wordings[turn.user] = turn.id
         answers = tuple(s.id for s in siblings if s.user == turn.user)
-        views.append(TurnView(turn, answers, tuple(wordings.values()), feedback.get(turn.id)))
+        edits = tuple(wordings.values())
+        views.append(TurnView(turn, answers, edits, feedback.get(turn.id), example_at(turn)))
     return ConversationView(conversation, tuple(views), answering)
 
 

@@ -30,7 +30,7 @@ class Controls:
     seed: object
     system_prompt: object
 
-    def options(self, drop: int) -> Options:
+    def options(self, drop: int, *, examples: bool = True) -> Options:
         if self.version is not None and not isinstance(self.version, str):
             raise UserInputError("no_version", "There is no version {name}.", name="?")
         if not isinstance(self.system_prompt, str):
@@ -43,7 +43,7 @@ class Controls:
             repetition_penalty=cast(float, self.penalty),
             seed=self._seed(),
         )
-        return Options(sampling, self.version or None, self.system_prompt, drop)
+        return Options(sampling, self.version or None, self.system_prompt, drop, examples)
 
     def _seed(self) -> int | None:
         """The field is text, as an empty one means "draw one for each answer"."""
@@ -69,7 +69,9 @@ class Answering:
         Each frame holds the whole text so far (the wire carries only what was added), the last
         one `done`. A refusal raises before the first frame: nothing was stored then.
         """
-        options = controls.options(payload.number("drop", 0, 0, 1_000_000))
+        options = controls.options(
+            payload.number("drop", 0, 0, 1_000_000), examples=payload.get("examples") is not False
+        )
         answer = self._start(user.name, payload, options)
         frame: Json = {"call": payload.call}
         drawn = 0.0

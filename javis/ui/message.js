@@ -10,7 +10,7 @@ function turnNode(id) {
 }
 
 function paintTurn(node, turn) {
-  const seen = JSON.stringify([turn.id, turn.user, turn.edits, turn.finish, turn.error, turn.answers, turn.feedback, lang, S.answering, latest() === turn]);
+  const seen = JSON.stringify([turn.id, turn.user, turn.edits, turn.finish, turn.error, turn.answers, turn.feedback, turn.example_at, lang, S.answering, latest() === turn]);
   if (node.jvSeen !== seen) {
     const focused = node.contains(document.activeElement) ? document.activeElement.dataset.act : null;
     node.jvSeen = seen;
@@ -62,10 +62,13 @@ function paintNote(node, turn) {
   else if (kind === "error") parts.push(t("finish.error", { why: turn.error || "" }));
   else if (["cancelled", "length", "interrupted", "edited"].includes(kind)) parts.push(t(`finish.${kind}`));
   if (turn.feedback?.correction) parts.push(t("thumb.corrected"));
+  const shown = typeof turn.example_at === "string";
+  if (shown) parts.push(turn.example_at ? t("recall.used", { date: new Date(turn.example_at).toLocaleDateString(lang) }) : t("recall.used_gone"));
   const offer = ["error", "interrupted", "cancelled"].includes(kind) && latest() === turn;
   host.replaceChildren(
     ...parts.map((p) => el("span", {}, p)),
     ...(offer ? [el("button", { class: "jv-link", onclick: () => regenerate(turn.id) }, t("msg.again"))] : []),
+    ...(shown ? [el("button", { class: "jv-link", "data-act": "without", disabled: S.answering, onclick: () => regenerate(turn.id, { examples: false }) }, t("recall.without"))] : []),
   );
 }
 
@@ -116,9 +119,9 @@ async function selectTurn(id) {
   drawThread();
 }
 
-function regenerate(id) {
+function regenerate(id, more = {}) {
   if (S.answering) return;
-  ask("again", { turn: id }, turnOf(id).user, id);
+  ask("again", { turn: id, ...more }, turnOf(id).user, id);
 }
 
 async function branch(id) {

@@ -42,6 +42,7 @@ def turn_json(view: TurnView) -> dict[str, Any]:
         "answers": list(view.answers),
         "edits": list(view.edits),
         "feedback": feedback_json(view.feedback),
+        "example_at": view.example_at,
         "about": about_json(turn),
     }
 

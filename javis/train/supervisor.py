@@ -38,7 +38,7 @@ Command = Callable[[Path], Sequence[str]]
 
 def train_command(folder: Path) -> list[str]:
     """The trainer of a run's folder."""
-    return [sys.executable, "-m", "javis.train.worker", str(folder)]
+    return [sys.executable, "-m", "javis.train.launch", str(folder)]
 
 
 @dataclass(slots=True)
@@ -230,7 +230,8 @@ class _EventFile:
 def _event(line: bytes, number: int) -> TrainEvent | None:
     """An event, numbered by its place: a resumed trainer may count from one again."""
     try:
-        row = json.loads(line)
+        # No NaN: it is no JSON, and a browser would choke on it.
+        row = json.loads(line, parse_constant=lambda name: None)
         values = row.get("values") or {}
         return TrainEvent(number, str(row.get("at", "")), str(row["kind"]), dict(values))
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -112,17 +112,44 @@ def models() -> None:
 
 
 @app.command()
-def versions(models_dir: ModelsDir = None) -> None:
-    """List the adapter versions on disk."""
-    from javis.versions.registry import Registry
+def versions(models_dir: ModelsDir = None, data_dir: DataDir = None) -> None:
+    """List the adapter versions: their data, their gate, their thumbs."""
+    from javis.commands.versions import listing
 
-    registry = Registry(settings_from(models_dir=models_dir).models_dir)
-    current = registry.current()
-    typer.echo(f"{'*' if current == 'base' else ' '} base")
-    for version in registry.versions():
-        mark = "*" if version.name == current else " "
-        state = f"damaged: {version.damaged}" if version.damaged else version.notes
-        typer.echo(f"{mark} {version.name}  {version.base_model}  {version.method}  {state}")
+    for line in listing(settings_from(models_dir=models_dir, data_dir=data_dir)):
+        typer.echo(line)
+
+
+@app.command()
+def promote(name: str, models_dir: ModelsDir = None) -> None:
+    """Let a version, or `base`, answer from the next message on; also of a running server."""
+    from javis.commands.versions import promote as run
+
+    typer.echo(run(settings_from(models_dir=models_dir), name))
+
+
+@app.command()
+def rollback(models_dir: ModelsDir = None) -> None:
+    """Let the version that answered before this one answer again."""
+    from javis.commands.versions import rollback as run
+
+    typer.echo(run(settings_from(models_dir=models_dir)))
+
+
+@app.command("import-adapter")
+def import_adapter(path: Path, models_dir: ModelsDir = None) -> None:
+    """Take in an adapter made elsewhere: PEFT's folder, or a zip file of it."""
+    from javis.commands.versions import bring_in
+
+    typer.echo(bring_in(settings_from(models_dir=models_dir), path, typer.echo))
+
+
+@app.command("delete-version")
+def delete_version(name: str, models_dir: ModelsDir = None) -> None:
+    """Delete a version for good; not the one in use, its parent, or the one before it."""
+    from javis.commands.versions import delete
+
+    typer.echo(delete(settings_from(models_dir=models_dir), name))
 
 
 @store_app.command("verify")

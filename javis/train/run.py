@@ -1,0 +1,241 @@
+"""A run from its rows to its adapter: load, train, save, score."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from javis.core.errors import EngineError, VersionError
+from javis.core.learning import Method
+from javis.core.types import Message
+from javis.train import preference, prompt, sft
+from javis.train.base import Base, add_adapter, load_base, load_tokenizer
+from javis.train.checkpoints import newest_whole, remove_all
+from javis.train.config import TrainConfig
+from javis.train.events import EventLog
+from javis.train.live import Live, memory_peak
+from javis.train.material import Held, Material, encode_rows, load_rows
+from javis.train.room import require_room
+from javis.train.samples import answers
+from javis.train.saving import check_saved, save_adapter
+from javis.train.score import Reader, adapter_reader, base_reader, saved_reader
+
+ADAPTER = "adapter"
+_DRY_STEPS = 2
+_EVAL_ROWS = 32
+
+RECIPES: dict[Method, Callable[..., Any]] = {
+    "sft-lora": sft.trainer,
+    "sft-qlora": sft.trainer,
+    "dpo": preference.dpo_trainer,
+    "kto": preference.kto_trainer,
+    "prompt-tuning": prompt.trainer,
+    "ia3": prompt.trainer,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Of the held-out answers, in the order of `Held`."""
+
+    good: list[float]
+    bad: list[float]
+
+
+def train(config: TrainConfig, folder: Path, events: EventLog) -> dict[str, Any]:
+    """Do the run in `folder`; returns what `result.json` says of it.
+
+    Raises TrainError, EngineError or VersionError with what went wrong.
+    """
+    began = time.perf_counter()
+    events.add("phase", phase="preparing")
+    if config.dry_run:
+        hyper = replace(config.hyperparameters, max_steps=_DRY_STEPS, save_steps=1_000_000)
+        config = replace(config, hyperparameters=hyper, resume=False)
+    rows = load_rows(config, folder)
+    require_room(config, folder, rows)
+    base = load_base(config)
+    material = encode_rows(config, rows, base.template)
+    if material.left_out:
+        events.add("warning", code="rows_too_long", rows=material.left_out)
+    before = _ask(base, base.model, material, events, 0, {})
+    scored = _scores_before(config, base, material, events)
+    model = add_adapter(base, config.method, config.hyperparameters, config.seed)
+    steps = _optimize(config, base, model, material, folder, events, scored.get("base"))
+    save_adapter(model, folder / ADAPTER, config.base_model)
+    check_saved(folder / ADAPTER)
+    model.eval()
+    events.add("phase", phase="scoring")
+    reader = adapter_reader(base, model)
+    if not config.dry_run:
+        scored["candidate"] = _losses(reader, material.held)
+    after = _ask(base, model, material, events, steps["steps"], dict(enumerate(before)))
+    steps["total_seconds"] = time.perf_counter() - began
+    steps["peak_memory_bytes"] = memory_peak()
+    return {
+        "state": "trained",
+        "adapter": ADAPTER,
+        "dry_run": config.dry_run,
+        "train": steps,
+        "scores": _scores(material.held, scored),
+        "rewards": _rewards(material.held, scored),
+        "samples": [
+            {"prompt": _asked(p), "before": b, "after": a}
+            for p, b, a in zip(material.prompts, before, after, strict=True)
+        ],
+    }
+
+
+def _optimize(
+    config: TrainConfig,
+    base: Base,
+    model: Any,
+    material: Material,
+    folder: Path,
+    events: EventLog,
+    start: Losses | None,
+) -> dict[str, Any]:
+    """Train `model` in place; returns the figures of the training."""
+    checkpoint = newest_whole(folder) if config.resume else None
+    if checkpoint is None:
+        remove_all(folder)
+    recipe = RECIPES[config.method]
+    trainer = recipe(config, base, model, material, folder, load_tokenizer(config))
+    live = Live(
+        events,
+        tokens_per_row=material.tokens / material.rows,
+        evaluate=lambda: _held_out_loss(base, model, material.held),
+        sample=lambda step: _sample(base, model, material, events, step),
+    )
+    for callback in list(trainer.callback_handler.callbacks):
+        if type(callback).__name__ in ("PrinterCallback", "ProgressCallback"):
+            trainer.remove_callback(callback)
+    trainer.add_callback(live)
+    if start is not None and checkpoint is None and material.held.good:
+        part = material.held.good[:_EVAL_ROWS]
+        events.add("eval", step=0, loss=_per_token(part, start.good[: len(part)]))
+    began = time.perf_counter()
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    seconds = time.perf_counter() - began
+    state = trainer.state
+    looks = (state.epoch or 0) * material.rows
+    return {
+        "seconds": seconds,
+        "steps": state.global_step,
+        "epochs": round(float(state.epoch or 0), 3),
+        "rows": material.rows,
+        "tokens": int(looks * material.tokens / material.rows),
+        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "precision": base.loaded.precision,
+        "resumed_from": None if checkpoint is None else checkpoint.name,
+        "curve": [
+            {k: row[k] for k in ("step", "loss", "eval_loss", "learning_rate") if k in row}
+            for row in state.log_history
+            if "loss" in row or "eval_loss" in row
+        ],
+    }
+
+
+def _scores_before(
+    config: TrainConfig, base: Base, material: Material, events: EventLog
+) -> dict[str, Losses]:
+    """What the base and the serving adapter make of the held-out rows."""
+    if config.dry_run:
+        return {}
+    found = {"base": _losses(base_reader(base), material.held)}
+    if config.current_adapter:
+        try:
+            reader = saved_reader(base, Path(config.current_adapter), config.base_model)
+            found["current"] = _losses(reader, material.held)
+        except (VersionError, EngineError) as error:
+            events.add("warning", code=error.code, message=str(error))
+    return found
+
+
+def _losses(reader: Reader, held: Held) -> Losses:
+    losses = reader.losses([*held.good, *held.bad])
+    return Losses(losses[: len(held.good)], losses[len(held.good) :])
+
+
+def _held_out_loss(base: Base, model: Any, held: Held) -> float | None:
+    """Mean loss of a held-out token, of a bounded number of rows."""
+    rows = held.good[:_EVAL_ROWS]
+    if not rows:
+        return None
+    model.eval()
+    loss = _per_token(rows, adapter_reader(base, model).losses(rows))
+    model.train()
+    return loss
+
+
+def _per_token(rows: list[Any], losses: list[float]) -> float:
+    return sum(losses) / sum(len(row.answer) for row in rows)
+
+
+def _scores(held: Held, found: dict[str, Losses]) -> dict[str, Any] | None:
+    """Row by row, as the gate compares them."""
+    if "base" not in found:
+        return None
+    scores: dict[str, Any] = {"base": None, "current": None, "candidate": None}
+    for name, losses in found.items():
+        margins = _margins(held, losses, found["base"])
+        scores[name] = [
+            {"turn_id": row.turn_id, "nll": losses.good[i], "tokens": len(row.answer)}
+            | ({"margin": margins[i]} if margins else {})
+            for i, row in enumerate(held.good)
+        ]
+    return scores
+
+
+def _margins(held: Held, losses: Losses, base: Losses) -> list[float]:
+    """By how many nats more than the base a model prefers each good answer to its bad one.
+
+    KTO has no pairs: there the mean of the disliked answers stands for the bad one.
+    """
+    if not held.bad:
+        return []
+    good = [b - own for own, b in zip(losses.good, base.good, strict=True)]
+    bad = [b - own for own, b in zip(losses.bad, base.bad, strict=True)]
+    if not held.paired:
+        bad = [sum(bad) / len(bad)] * len(good)
+    return [g - b for g, b in zip(good, bad, strict=True)]
+
+
+def _rewards(held: Held, found: dict[str, Losses]) -> dict[str, Any] | None:
+    """Means over the held-out rows, without beta; None where nothing is preferred."""
+    if not held.bad or not held.good or "base" not in found:
+        return None
+    rewards = {}
+    for name, losses in found.items():
+        margins = _margins(held, losses, found["base"])
+        rewards[name] = {
+            "margin": sum(margins) / len(margins),
+            "accuracy": sum(margin > 0 for margin in margins) / len(margins),
+        }
+    return rewards
+
+
+def _ask(
+    base: Base, model: Any, material: Material, events: EventLog, step: int, before: dict[int, str]
+) -> list[str]:
+    """Answers to the sample prompts, told as events."""
+    found = answers(base, model, material.prompts)
+    for number, (asked, answer) in enumerate(zip(material.prompts, found, strict=True)):
+        values = {"before": answer, "after": ""}
+        if number in before:
+            values = {"before": before[number], "after": answer}
+        events.add("sample", step=step, prompt=_asked(asked), **values)
+    return found
+
+
+def _sample(base: Base, model: Any, material: Material, events: EventLog, step: int) -> None:
+    found = answers(base, model, material.prompts[:1])
+    for asked, answer in zip(material.prompts, found, strict=False):
+        events.add("sample", step=step, prompt=_asked(asked), before="", after=answer)
+
+
+def _asked(prompt: tuple[Message, ...]) -> str:
+    return prompt[-1].content

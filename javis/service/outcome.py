@@ -1,0 +1,227 @@
+"""What becomes of a run whose trainer has ended: judged, published, put to use; or why not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from javis.core.errors import JavisError, TrainError, VersionError
+from javis.core.learning import TrainJob
+from javis.core.types import BASE, Version
+from javis.engine.adapter import read_json
+from javis.eval.explain import verdict_json
+from javis.eval.gate import judge, read_rule
+from javis.service.preferences import Preferences
+from javis.store import Store, now_iso
+from javis.train.process import Worker
+from javis.train.supervisor import Supervisor
+from javis.versions.publish import Proof, Publisher
+
+LOG = logging.getLogger("javis.training")
+CANCELLING = "cancelling"
+"""The phase that says that the user wants it to end, whoever then sees it end."""
+STALLED = "stalled"
+_KILLED = -9
+
+
+class Shelf(Protocol):
+    """The versions, of a running server or only on disk."""
+
+    def all(self) -> Sequence[Version]: ...
+
+    def current(self) -> str: ...
+
+    def refresh(self) -> None: ...
+
+    def promote(self, name: str, by: str, note: str = "") -> Version: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Takes runs to their end. Call it holding the right to train, with the trainer dead."""
+
+    store: Store
+    supervisor: Supervisor
+    publisher: Publisher
+    versions: Shelf
+    preferences: Preferences
+    rule_file: Path
+
+    def settle(self, job: TrainJob) -> TrainJob:
+        """The end of a run whose trainer lives no more."""
+        result = self.supervisor.result(job.id)
+        if job.phase == CANCELLING:
+            return self.end(job, "cancelled")
+        if job.reason == STALLED:
+            return self.failed(
+                job,
+                TrainError("stalled", "The trainer gave no sign of life any more and was ended."),
+            )
+        if result and result["state"] == "cancelled":
+            return self.end(job, "cancelled")
+        if result is None:
+            return self.failed(job, self._cause_of_death(job))
+        if result["state"] != "trained":
+            values = _mapping(result.get("values")) | {"message": result.get("message", "")}
+            code = str(result.get("code") or "train_failed")
+            return self.end(job, "failed", reason=code, reason_values=plain(values))
+        job = self.store.jobs.update(job.id, phase="publishing", took=self._took(result))
+        if job.dry_run:
+            return self.end(job, "succeeded")
+        try:
+            return self._judge(job, result)
+        except JavisError as error:
+            LOG.warning("run %s failed at its end: %s", job.id, error)
+            return self.failed(job, error)
+
+    def publish(self, job: TrainJob, result: Mapping[str, Any], by: str) -> TrainJob:
+        """Make the candidate a version, and put it to use if that is wanted."""
+        version = self._published(job) or replace(
+            self.publisher, prove=self._unless_cancelled(job.id)
+        ).publish(
+            self.supervisor.folder(job.id) / "adapter",
+            self._metadata(job, by),
+            _report(job, result),
+            job=job.id,
+            by=by,
+        )
+        self.versions.refresh()
+        job = self.store.jobs.update(job.id, version=version.name)
+        if job.phase == CANCELLING:
+            return self.end(job, "cancelled")
+        reason: dict[str, Any] = {"reason": "", "reason_values": {}}
+        if job.promote == "gate":
+            try:
+                self.versions.promote(version.name, by, f"run {job.id}")
+            except JavisError as error:
+                # The version is there and good; which one answers is as before.
+                reason = _reason(error)
+        return self.end(job, "succeeded", **reason)
+
+    def _unless_cancelled(self, job_id: str) -> Proof:
+        """The publisher's proof; what was cancelled meanwhile is not published."""
+
+        def prove(folder: Path) -> Mapping[str, Any]:
+            found = self.publisher.prove(folder) if self.publisher.prove else {}
+            if self.store.jobs.get(job_id).phase == CANCELLING:
+                raise TrainError("run_cancelled", "The run was cancelled.")
+            return found
+
+        return prove
+
+    def end(self, job: TrainJob, state: str, **changed: Any) -> TrainJob:
+        """Write down how it ended, unless that has been done."""
+        return self.store.jobs.end(job.id, state=state, ended_at=now_iso(), **changed)
+
+    def failed(self, job: TrainJob, error: JavisError) -> TrainJob:
+        """The end by an error; the version that answers stays as it is."""
+        return self.end(job, "failed", **_reason(error))
+
+    def _judge(self, job: TrainJob, result: Mapping[str, Any]) -> TrainJob:
+        verdict = judge(_mapping(result.get("scores")), read_rule(self.rule_file))
+        job = self.store.jobs.update(job.id, verdict=verdict_json(verdict))
+        if not verdict.passed:
+            failed = next(check for check in verdict.checks if not check.passed)
+            values = plain(failed.values)
+            return self.end(job, "rejected", reason=failed.name, reason_values=values)
+        return self.publish(job, result, job.owner)
+
+    def _cause_of_death(self, job: TrainJob) -> TrainError:
+        status = None
+        if job.pid is not None:
+            status = self.supervisor.exit_status(Worker(job.pid, job.pid_started or 0.0))
+        if status is None:
+            return TrainError("interrupted", "The trainer was ended from outside. Resume the run.")
+        if status == _KILLED:
+            return TrainError(
+                "killed",
+                "The system ended the trainer, most often because the memory ran out. Take a "
+                "smaller batch or shorter rows.",
+            )
+        return TrainError("crashed", "The trainer broke off; its log says more.")
+
+    def _published(self, job: TrainJob) -> Version | None:
+        """The version of this run, if the program died just after it was published."""
+        for version in reversed(self.versions.all()):
+            if version.name == BASE or version.damaged or version.path is None:
+                continue
+            if _run_of(Path(version.path)) == job.id:
+                return version
+        return None
+
+    def _metadata(self, job: TrainJob, by: str) -> dict[str, Any]:
+        wanted = job.hyperparameters
+        config = {
+            "method": job.method,
+            "epochs": wanted.get("epochs"),
+            "learning_rate": wanted.get("learning_rate"),
+            "lora_r": wanted.get("rank"),
+            "lora_alpha": wanted.get("alpha"),
+        }
+        more = {k: v for k, v in wanted.items() if k not in ("epochs", "learning_rate")}
+        against = f"Published by {by} against the gate." if job.overridden_by else ""
+        return {
+            "base_model": job.base_model,
+            "training_data": {
+                "total_conversations": job.data.get("conversations", 0),
+                "total_turns": job.data.get("turns", 0),
+                "date_range": job.data.get("date_range", []),
+            },
+            "training_config": config | {"hyperparameters": more},
+            "notes": against,
+            "parent": job.data.get("parent"),
+            "manifest_sha256": job.data.get("manifest_sha256", ""),
+            "run": job.id,
+        }
+
+    def _took(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        train = _mapping(result.get("train"))
+        names = ("seconds", "steps", "tokens", "trainable_parameters", "peak_memory_bytes")
+        took = {name: train[name] for name in names if isinstance(train.get(name), (int, float))}
+        seconds = float(took.get("seconds", 0.0))
+        return took | {"cost": self.preferences.prices().local(seconds)}
+
+
+def _reason(error: JavisError) -> dict[str, Any]:
+    values = plain(error.values) | {"message": str(error)}
+    return {"reason": error.code, "reason_values": values}
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as the store can keep them."""
+    kinds = (str, int, float, bool, type(None))
+    return {str(k): v if isinstance(v, kinds) else str(v) for k, v in values.items()}
+
+
+def require_candidate(supervisor: Supervisor, job: TrainJob) -> Mapping[str, Any]:
+    """The result of a run that has a trained adapter. Raises TrainError without one."""
+    result = supervisor.result(job.id)
+    if result is None or result["state"] != "trained":
+        raise TrainError("no_candidate", "This run has nothing that could be published.")
+    return result
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _report(job: TrainJob, result: Mapping[str, Any]) -> dict[str, Any]:
+    train = _mapping(result.get("train"))
+    curve = train.pop("curve", None) or []
+    return {
+        "verdict": dict(job.verdict or {}),
+        "curve": curve,
+        "samples": result.get("samples") or [],
+        "train": train,
+        "overridden_by": job.overridden_by,
+    }
+
+
+def _run_of(folder: Path) -> str:
+    try:
+        return str(read_json(folder / "metadata.json").get("run", ""))
+    except VersionError:
+        return ""

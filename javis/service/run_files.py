@@ -1,0 +1,239 @@
+"""What a run learns from: rows in TRL's formats, split by conversation, with their hashes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from javis.core.errors import UserInputError
+from javis.core.learning import Approved, Example, Judged, Method, Pair
+from javis.core.types import Message
+from javis.dataset.split import split
+from javis.engine.files import sha256_file
+
+Row = dict[str, Any]
+PREFERENCE: tuple[Method, ...] = ("dpo", "kto")
+SEED = 0
+"""Of the split: a conversation stays on its side from run to run."""
+MAX_FILE_BYTES = 1 << 30
+MAX_BAD_LINES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """The rows of one method, and what is known about them."""
+
+    rows: Sequence[Row]
+    replay: Sequence[Row] = ()
+    """DPO: good answers that are mixed in, so that it does not forget how to answer."""
+    first_at: str = ""
+    last_at: str = ""
+    approved: int = 0
+    """Approved turns of any kind; the schedule counts from here."""
+
+
+def from_approved(method: Method, approved: Approved) -> RunData:
+    """The rows that a method learns from."""
+    replay: list[Row] = []
+    if method == "dpo":
+        rows = [pair_row(pair) for pair in approved.pairs]
+        replay = [example_row(example) for example in approved.examples]
+    elif method == "kto":
+        rows = [judged_row(judged) for judged in approved.judged]
+    else:
+        rows = [example_row(example) for example in approved.examples]
+    return RunData(rows, replay, approved.first_at, approved.last_at, count_turns(approved))
+
+
+def count_turns(approved: Approved) -> int:
+    """Approved turns, each counted once."""
+    kinds: tuple[Iterable[Example | Pair | Judged], ...] = (
+        approved.examples,
+        approved.pairs,
+        approved.judged,
+    )
+    return len({row.turn_id for rows in kinds for row in rows})
+
+
+def example_row(example: Example) -> Row:
+    return {"messages": [_message(m) for m in example.messages]} | _origin(example)
+
+
+def pair_row(pair: Pair) -> Row:
+    row: Row = {"prompt": [_message(m) for m in pair.prompt]}
+    for name in ("chosen", "rejected"):
+        row[name] = [{"role": "assistant", "content": getattr(pair, name)}]
+    return row | _origin(pair)
+
+
+def judged_row(judged: Judged) -> Row:
+    completion = [{"role": "assistant", "content": judged.completion}]
+    row: Row = {"prompt": [_message(m) for m in judged.prompt], "completion": completion}
+    return row | {"label": judged.label} | _origin(judged)
+
+
+def _message(message: Message) -> Row:
+    return {"role": message.role, "content": message.content}
+
+
+def _origin(row: Example | Pair | Judged) -> Row:
+    return {
+        "turn_id": row.turn_id,
+        "conversation_id": row.conversation_id,
+        "source": row.source,
+    }
+
+
+# -- a file of one's own -----------------------------------------------------------------------
+
+
+def from_file(method: Method, name: str, exports_dir: Path) -> RunData:
+    """The rows of a JSONL file in the exports folder. Raises UserInputError."""
+    path = _inside(name, exports_dir)
+    rows: list[Row] = []
+    bad: list[str] = []
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, 1):
+            if not line.strip():
+                continue
+            row = _parsed(line)
+            if row is None or (why := _wrong(method, row)):
+                bad.append(f"{number} ({why if row is not None else 'no JSON object'})")
+                if len(bad) == MAX_BAD_LINES:
+                    break
+                continue
+            # Without ids each row is a conversation of its own.
+            own = {"turn_id": f"line-{number}", "conversation_id": f"line-{number}"}
+            rows.append({**own, "source": "import", **row})
+    if bad:
+        raise UserInputError(
+            "bad_dataset",
+            "{name} is no data set for {method}; bad lines: {lines}.",
+            name=path.name,
+            method=method,
+            lines=", ".join(bad),
+        )
+    return RunData(rows)
+
+
+def _inside(name: str, exports_dir: Path) -> Path:
+    """The file, if it lies in the exports folder: no other file is ever opened."""
+    folder = exports_dir.resolve()
+    try:
+        path = (folder / name).resolve()
+        good = path.is_relative_to(folder) and path.suffix == ".jsonl" and path.is_file()
+        good = good and path.stat().st_size <= MAX_FILE_BYTES
+    except (OSError, ValueError):
+        good = False
+    if not good:
+        raise UserInputError(
+            "no_dataset",
+            "There is no JSONL file '{name}' in the exports folder.",
+            name=name[:100],
+        )
+    return path
+
+
+def _parsed(line: bytes) -> Row | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+_MESSAGES = (("messages", "assistant"),)
+_PARTS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "dpo": (("prompt", "user"), ("chosen", "assistant"), ("rejected", "assistant")),
+    "kto": (("prompt", "user"), ("completion", "assistant")),
+}
+"""Where the messages of a row are, and whose the last one must be."""
+
+
+def _wrong(method: Method, row: Mapping[str, Any]) -> str:
+    """What is wrong with a row for a method; empty when nothing is."""
+    for name, last in _PARTS.get(method, _MESSAGES):
+        if not _are_messages(row.get(name), last):
+            return f"'{name}' must be messages, the last of the {last}"
+    if method == "kto" and not isinstance(row.get("label"), bool):
+        return "'label' must be true or false"
+    for name in ("turn_id", "conversation_id"):
+        if not isinstance(row.get(name, ""), str):
+            return f"'{name}' must be text"
+    return ""
+
+
+def _are_messages(value: object, last: str) -> bool:
+    if not isinstance(value, list) or not value:
+        return False
+    for message in value:
+        if not isinstance(message, dict) or set(message) - {"role", "content"}:
+            return False
+        if message.get("role") not in ("system", "user", "assistant"):
+            return False
+        if not isinstance(message.get("content"), str) or not _is_text(message["content"]):
+            return False
+    return bool(value[-1]["role"] == last)
+
+
+def _is_text(text: str) -> bool:
+    # A lone surrogate comes through JSON, and would break the file that is written.
+    return bool(text.strip()) and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+# -- the run's folder --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The rows of a run by what they are for."""
+
+    train: list[Row]
+    valid: list[Row]
+    test: list[Row]
+
+
+def divide(data: RunData) -> Parts:
+    """By conversation: nothing of a conversation that is learned from is held out."""
+    train, valid, test = split(data.rows, SEED)
+    return Parts(list(train), list(valid), list(test))
+
+
+def write(folder: Path, method: Method, data: RunData, parts: Parts) -> dict[str, Any]:
+    """Write the rows and the manifest; returns what the job keeps of it."""
+    target = folder / "data"
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    held_out = {row["conversation_id"] for row in (*parts.valid, *parts.test)}
+    replay = [row for row in data.replay if row["conversation_id"] not in held_out]
+    files: dict[str, Sequence[Row]] = {
+        "train": parts.train,
+        "valid": parts.valid,
+        "test": parts.test,
+    }
+    if replay:
+        files["replay"] = replay
+    manifest: dict[str, Any] = {
+        "method": method,
+        "split": {"by": "conversation", "seed": SEED},
+        "rows": {name: len(rows) for name, rows in files.items()},
+        "conversations": len({row["conversation_id"] for row in data.rows}),
+        "turns": len({row["turn_id"] for row in data.rows}),
+        "date_range": [data.first_at, data.last_at] if data.last_at else [],
+        "sha256": {},
+        "turn_ids": {name: [row["turn_id"] for row in rows] for name, rows in files.items()},
+    }
+    for name, rows in files.items():
+        path = target / f"{name}.jsonl"
+        with path.open("w", encoding="utf-8") as out:
+            for row in rows:
+                out.write(json.dumps(row, ensure_ascii=False) + "\n")
+        manifest["sha256"][name] = sha256_file(path)
+    text = json.dumps(manifest, ensure_ascii=False, indent=2)
+    (target / "manifest.json").write_text(text + "\n", "utf-8")
+    kept = ("rows", "conversations", "turns", "date_range")
+    summary = {key: manifest[key] for key in kept}
+    manifest_sha256 = sha256_file(target / "manifest.json")
+    return summary | {"approved": data.approved, "manifest_sha256": manifest_sha256}

@@ -1,0 +1,282 @@
+"""Training runs: proposed, started, watched, cancelled, resumed, and brought to their end.
+
+One process trains at a time. Whoever sees its end (this server, the next one, the command line)
+takes the run further, holding the same right that the trainer held, so that nobody does it twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+from javis.core.errors import AlreadyTraining, JavisError, TrainError, UserInputError
+from javis.core.learning import METHODS, TERMINAL, Method, Promote, TrainEvent, TrainJob
+from javis.core.types import BASE
+from javis.service import run_files
+from javis.service.outcome import CANCELLING, Outcome, require_candidate
+from javis.service.run_keeper import RunKeeper, worker_of
+from javis.service.training_plan import Estimate, Form, Planner, Proposal
+from javis.service.training_view import RESUMABLE, JobView, progress_of
+from javis.store import Store, new_job_id, now_iso
+from javis.train.config import TrainConfig
+from javis.train.supervisor import Lock, Supervisor
+
+LOG = logging.getLogger("javis.training")
+
+
+class TrainingService:
+    """Everything is the admin's; the callers check who asks."""
+
+    def __init__(
+        self,
+        store: Store,
+        supervisor: Supervisor,
+        planner: Planner,
+        outcome: Outcome,
+        keeper: RunKeeper,
+        exports_dir: Path,
+    ) -> None:
+        self._store = store
+        self._supervisor = supervisor
+        self._planner = planner
+        self._outcome = outcome
+        self._exports_dir = exports_dir
+        self._keeper = keeper
+
+    # -- before ----------------------------------------------------------------------------
+
+    def propose(self) -> Proposal:
+        """The method that suits what was approved, and why."""
+        return self._planner.propose()
+
+    def form(self, method: str, preset: str = "default") -> Form:
+        """The hyperparameters to begin with, and what each may be."""
+        return self._planner.form(_method(method), preset)
+
+    def estimate(
+        self,
+        method: str,
+        hyperparameters: Mapping[str, Any] | None = None,
+        dataset: str | None = None,
+    ) -> Estimate:
+        """What a run would take: time, memory, disk, money."""
+        method = _method(method)
+        data = self._data(method, dataset)
+        train = run_files.divide(data).train
+        return self._planner.estimate(method, hyperparameters, data, train)
+
+    # -- a run -----------------------------------------------------------------------------
+
+    def start(
+        self,
+        owner: str,
+        method: str,
+        *,
+        hyperparameters: Mapping[str, Any] | None = None,
+        base_model: str | None = None,
+        dataset: str | None = None,
+        promote: str = "gate",
+        dry_run: bool = False,
+    ) -> TrainJob:
+        """Start a run on everything approved, or on a JSONL file of the exports folder.
+
+        Raises NotEnoughData with what is missing, AlreadyTraining while another run goes on,
+        TrainError when memory or disk do not suffice, UserInputError for anything malformed.
+        """
+        method = _method(method)
+        data = self._data(method, dataset)
+        self._planner.require_enough(method, data)
+        config = self._planner.config(
+            new_job_id(), method, hyperparameters, base_model, data, dry_run=dry_run
+        )
+        parts = run_files.divide(data)
+        self._planner.check(config, parts.train)
+        job = TrainJob(
+            id=config.id,
+            created_at=now_iso(),
+            owner=owner,
+            method=method,
+            base_model=config.base_model,
+            hyperparameters=config.hyperparameters.plain(),
+            promote=_promote(promote),
+            phase="preparing",
+            dry_run=dry_run,
+            dataset=dataset or "",
+        )
+        with self._supervisor.reserved() as lock:
+            self._keeper.bury()
+            self._store.jobs.add(job)
+            try:
+                return self._launch(job, config, data, parts, lock)
+            except (JavisError, OSError) as error:
+                self._not_started(job, error)
+                raise
+
+    def cancel(self, job_id: str) -> TrainJob:
+        """End a run within 5 s, whatever it is doing. One that has ended stays as it is."""
+        with self._store.db.storage.exclusive():
+            job = self._store.jobs.get(job_id)
+            if job.state in TERMINAL:
+                return job
+            job = self._store.jobs.update(job_id, phase=CANCELLING)
+        if worker := worker_of(job):
+            self._supervisor.stop(worker)
+        # Whoever is getting it ready or publishing it just now sees this and stops.
+        return self._outcome.end(job, "cancelled")
+
+    def resume(self, job_id: str) -> TrainJob:
+        """Go on with a run that failed or was cancelled, from its newest whole checkpoint."""
+        job = self._store.jobs.get(job_id)
+        folder = self._supervisor.folder(job_id)
+        if job.state not in RESUMABLE or not (folder / "job.json").is_file():
+            raise TrainError("not_resumable", "This run cannot be taken up again.")
+        with self._supervisor.reserved() as lock:
+            self._keeper.bury()
+            fresh: dict[str, Any] = {
+                "reason": "",
+                "reason_values": {},
+                "ended_at": "",
+                "verdict": None,
+            }
+            result = self._supervisor.result(job_id)
+            if result and result["state"] == "trained":
+                # Only what comes after the training went wrong: the next tick does it again.
+                return self._store.jobs.reopen(job_id, state="running", phase="publishing", **fresh)
+            job = self._store.jobs.reopen(
+                job_id, state="queued", phase="preparing", pid=None, pid_started=None, **fresh
+            )
+            try:
+                config = replace(TrainConfig.read(folder), resume=True)
+                config.write(folder)
+                return self._run(job, lock)
+            except (JavisError, OSError) as error:
+                self._not_started(job, error)
+                raise
+
+    def override(self, job_id: str, by: str) -> TrainJob:
+        """Publish a candidate that the gate refused, and put it to use. It is written down."""
+        with self._store.db.storage.exclusive():
+            job = self._store.jobs.get(job_id)
+            if job.state != "rejected" or job.overridden_by:
+                raise TrainError("not_rejected", "Only a run that the gate refused can be let by.")
+            result = require_candidate(self._supervisor, job)
+            job = self._store.jobs.update(job_id, overridden_by=by)
+        LOG.warning("run %s is published against the gate by %s", job_id, by)
+        try:
+            self._outcome.publish(job, result, by)
+        except JavisError:
+            self._store.jobs.update(job_id, overridden_by="")
+            raise
+        return self._store.jobs.get(job_id)
+
+    def discard(self, job_id: str) -> None:
+        """Forget a run that has ended, with its files. A version made of it stays."""
+        with self._store.db.storage.exclusive():
+            if self._store.jobs.get(job_id).state not in TERMINAL:
+                raise AlreadyTraining()
+            self._store.jobs.remove(job_id)
+        self._supervisor.delete(job_id)
+
+    # -- looking on ------------------------------------------------------------------------
+
+    def jobs(self) -> list[TrainJob]:
+        """Every run, the newest first."""
+        return self._store.jobs.all()
+
+    def get(self, job_id: str) -> TrainJob:
+        """A run as it is stored. Raises NotFound."""
+        return self._store.jobs.get(job_id)
+
+    def job(self, job_id: str) -> JobView:
+        """A run and how far it is. Raises NotFound."""
+        job = self._store.jobs.get(job_id)
+        progress = progress_of(self._supervisor.events(job_id))
+        has_files = (self._supervisor.folder(job_id) / "job.json").is_file()
+        return JobView(
+            job=job,
+            progress=progress,
+            log_tail=self._supervisor.log_tail(job_id),
+            resumable=job.state in RESUMABLE and has_files,
+            can_override=job.state == "rejected" and not job.overridden_by,
+        )
+
+    def events(self, job_id: str, after: int = 0) -> list[TrainEvent]:
+        """What happened after the event of this number. Raises NotFound."""
+        self._store.jobs.get(job_id)
+        return self._supervisor.events(job_id, after)
+
+    def let_go(self) -> None:
+        """This program ends; a run goes on without it."""
+        self._supervisor.let_go()
+
+    # -- inside ----------------------------------------------------------------------------
+
+    def _data(self, method: Method, dataset: str | None) -> run_files.RunData:
+        if dataset:
+            return run_files.from_file(method, dataset, self._exports_dir)
+        return run_files.from_approved(method, self._planner.approved())
+
+    def _launch(
+        self,
+        job: TrainJob,
+        config: TrainConfig,
+        data: run_files.RunData,
+        parts: run_files.Parts,
+        lock: Lock,
+    ) -> TrainJob:
+        folder = self._supervisor.folder(job.id)
+        folder.mkdir(mode=0o700)
+        about = run_files.write(folder, config.method, data, parts)
+        current = self._outcome.versions.current()
+        about["parent"] = None if current == BASE else current
+        job = self._store.jobs.update(job.id, data=about)
+        config.write(folder)
+        return self._run(job, lock)
+
+    def _run(self, job: TrainJob, lock: Lock) -> TrainJob:
+        worker = self._supervisor.start(job.id, lock)
+        with self._store.db.storage.exclusive():
+            job = self._store.jobs.get(job.id)
+            if job.state not in TERMINAL:
+                return self._store.jobs.update(
+                    job.id,
+                    state="running",
+                    phase="training" if job.phase != CANCELLING else CANCELLING,
+                    pid=worker.pid,
+                    pid_started=worker.started,
+                    started_at=job.started_at or now_iso(),
+                )
+        # It was cancelled meanwhile.
+        self._supervisor.stop(worker)
+        return job
+
+    def _not_started(self, job: TrainJob, error: JavisError | OSError) -> None:
+        if isinstance(error, OSError):
+            error = TrainError(
+                "run_not_written",
+                "The run's files could not be written: {why}.",
+                why=error.strerror or str(error),
+            )
+        self._outcome.failed(job, error)
+
+
+def _method(name: object) -> Method:
+    for method in METHODS:
+        if name == method:
+            return method
+    raise UserInputError(
+        "bad_method",
+        "'{method}' is no way to train; there are {methods}.",
+        method=str(name)[:40],
+        methods=", ".join(METHODS),
+    )
+
+
+def _promote(name: str) -> Promote:
+    for choice in get_args(Promote):
+        if name == choice:
+            return name  # type: ignore[return-value]
+    raise UserInputError("bad_promote", "A version is put to use by the 'gate' or 'never'.")

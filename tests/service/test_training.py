@@ -1,0 +1,626 @@
+"""Runs from the first row to the version that answers, with real processes and a small trainer."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from javis.core.errors import AlreadyTraining, NotEnoughData, NotFound, TrainError, UserInputError
+from javis.core.learning import TERMINAL, Approved, Example, Judged, Pair, TrainJob
+from javis.core.settings import Settings
+from javis.core.types import Message
+from javis.engine.hardware import Hardware
+from javis.engine.scripted import ScriptedEngine
+from javis.service.learning import Learning, join_learning
+from javis.service.preferences import Preferences
+from javis.service.training import TrainingService
+from javis.service.training_plan import TrainBase
+from javis.service.versions import VersionService
+from javis.store import Store, open_store
+from javis.train.process import Worker, is_alive
+from javis.train.supervisor import Supervisor
+from javis.versions.disk import Disk
+from javis.versions.publish import Proof, Publisher
+from javis.versions.registry import Registry
+
+FAKE = Path(__file__).parents[1] / "train" / "fake_worker.py"
+BIG = Hardware(cores=2, ram_total=1 << 40, ram_available=1 << 40)
+
+
+def approved(count: int = 40) -> Approved:
+    """So many conversations with a liked answer, a pair and a thumb each."""
+    question = Message("user", "차를 추천해 줘")
+    examples, pairs, judged = [], [], []
+    for i in range(count):
+        origin = (f"t_{i}", f"c_{i}", "liked")
+        examples.append(Example((question, Message("assistant", f"녹차 {i}")), *origin))
+        pairs.append(Pair((question,), f"녹차 {i}", "no", f"t_{i}", f"c_{i}", "correction"))
+        judged.append(Judged((question,), f"녹차 {i}", i % 2 == 0, *origin))
+    dates = ("2026-01-01T00:00:00.000Z", "2026-02-01T00:00:00.000Z")
+    return Approved(tuple(examples), tuple(pairs), tuple(judged), *dates)
+
+
+@dataclass
+class Source:
+    """What was approved, as the review would say."""
+
+    rows: Approved = field(default_factory=approved)
+
+    def approved(self) -> Approved:
+        return self.rows
+
+
+@dataclass
+class Site:
+    """One start of the program on a folder; another one is a restart."""
+
+    store: Store
+    supervisor: Supervisor
+    learning: Learning
+    versions: VersionService
+    registry: Registry
+    source: Source
+    settings: Settings
+
+    @property
+    def training(self) -> TrainingService:
+        return self.learning.training
+
+    def start(self, method: str = "sft-lora", **options: Any) -> TrainJob:
+        return self.training.start("local", method, **options)
+
+    def get(self, job: TrainJob) -> TrainJob:
+        return self.store.jobs.get(job.id)
+
+    def finished(self, job: TrainJob, within_s: float = 15.0) -> TrainJob:
+        """Watch the run as the server does, until it has ended."""
+        self.until(lambda: self.get(job).state in TERMINAL, within_s)
+        return self.get(job)
+
+    def until(self, holds: Callable[[], object], within_s: float = 15.0) -> None:
+        deadline = time.monotonic() + within_s
+        while not holds():
+            assert time.monotonic() < deadline, "it never came true"
+            self.learning.keeper.tick()
+            time.sleep(0.02)
+
+    def steps(self, job: TrainJob) -> int:
+        return self.training.job(job.id).progress.step or 0
+
+    def lay_rule(self, **rule: object) -> None:
+        (self.settings.data_dir / "gate.json").write_text(json.dumps(rule))
+
+
+Make = Callable[..., Site]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    made: list[Site] = []
+    monkeypatch.setattr("javis.service.training_plan.detect", lambda: BIG)
+
+    def build(
+        *words: str,
+        source: Source | None = None,
+        disk: Disk | None = None,
+        prove: Proof | None = None,
+        **options: Any,
+    ) -> Site:
+        settings = Settings(
+            _env_file=None,
+            data_dir=tmp_path / "data",
+            models_dir=tmp_path / "models",
+            exports_dir=tmp_path / "exports",
+        )
+        settings.data_dir.mkdir(exist_ok=True)
+        store = open_store(settings.journal)
+        registry = Registry(settings.models_dir)
+        publisher = Publisher(settings.models_dir, prove=prove, disk=disk or Disk())
+        versions = VersionService(ScriptedEngine(), registry, store=store, publisher=publisher)
+        supervisor = Supervisor(
+            settings.data_dir / "runs",
+            lambda folder: [sys.executable, str(FAKE), str(folder), *words],
+            **options,
+        )
+        base = TrainBase("scripted", tmp_path / "base", None, "4bit", "cpu", 1_000_000)
+        source = source or Source()
+        preferences = Preferences(store)
+        learning = join_learning(
+            settings, store, source, preferences, versions, base, publisher, supervisor
+        )
+        site = Site(store, supervisor, learning, versions, registry, source, settings)
+        made.append(site)
+        return site
+
+    yield build
+    for site in made:
+        job = site.store.jobs.active()
+        if job and job.pid:
+            site.supervisor.stop(Worker(job.pid, job.pid_started or 0))
+        site.training.let_go()
+        site.store.close()
+
+
+# -- the whole way -----------------------------------------------------------------------------
+
+
+def test_from_rows_to_the_version_that_answers(make: Make) -> None:
+    site = make()
+    job = site.start(hyperparameters={"rank": 4})
+    assert job.state == "running"
+    job = site.finished(job)
+    assert (job.state, job.version, job.reason) == ("succeeded", "v1.0", "")
+    assert site.versions.current() == "v1.0"
+    assert job.verdict and job.verdict["passed"]
+    assert job.took["steps"] == 4 and job.took["cost"] == 0
+    metadata = site.registry.metadata("v1.0")
+    assert metadata["training_data"] == {
+        "total_conversations": 40,
+        "total_turns": 40,
+        "date_range": ["2026-01-01T00:00:00.000Z", "2026-02-01T00:00:00.000Z"],
+    }
+    assert metadata["training_config"]["method"] == "sft-lora"
+    assert metadata["training_config"]["lora_r"] == 4
+    assert metadata["run"] == job.id
+    assert metadata["manifest_sha256"] == job.data["manifest_sha256"]
+    assert site.registry.report("v1.0")["verdict"]["passed"] is True
+    again = site.finished(site.start())
+    assert (again.version, site.registry.metadata("v1.1")["parent"]) == ("v1.1", "v1.0")
+
+
+def test_held_out_conversations_are_never_learned_from(make: Make) -> None:
+    site = make("slow")
+    job = site.start("dpo")
+    data = site.supervisor.folder(job.id) / "data"
+    rows = {
+        name: list(map(json.loads, (data / f"{name}.jsonl").read_text("utf-8").splitlines()))
+        for name in ("train", "valid", "test", "replay")
+    }
+    seen = {name: {row["conversation_id"] for row in part} for name, part in rows.items()}
+    assert seen["valid"] and seen["train"]
+    assert not seen["train"] & (seen["valid"] | seen["test"])
+    assert not seen["replay"] & (seen["valid"] | seen["test"])
+    assert set(rows["train"][0]) == {
+        *("prompt", "chosen", "rejected", "turn_id", "conversation_id", "source")
+    }
+    manifest = json.loads((data / "manifest.json").read_text("utf-8"))
+    assert sum(manifest["rows"][name] for name in ("train", "valid", "test")) == 40
+    assert set(manifest["sha256"]) == {"train", "valid", "test", "replay"}
+    assert manifest["turn_ids"]["valid"] == [row["turn_id"] for row in rows["valid"]]
+
+
+def test_kto_rows(make: Make) -> None:
+    site = make("slow")
+    folder = site.supervisor.folder(site.start("kto").id)
+    row = json.loads((folder / "data" / "train.jsonl").read_text("utf-8").splitlines()[0])
+    assert row["prompt"] == [{"role": "user", "content": "차를 추천해 줘"}]
+    assert row["completion"][0]["role"] == "assistant"
+    assert isinstance(row["label"], bool)
+
+
+def test_a_candidate_that_is_worse_is_refused_and_kept(make: Make) -> None:
+    site = make("worse")
+    job = site.finished(site.start())
+    assert (job.state, job.version) == ("rejected", None)
+    assert job.reason.startswith("gate.")
+    assert job.verdict and not job.verdict["passed"]
+    assert site.versions.current() == "base" and site.registry.versions() == []
+    assert site.training.job(job.id).can_override
+    done = site.training.override(job.id, "ann")
+    assert (done.state, done.version, done.overridden_by) == ("rejected", "v1.0", "ann")
+    assert site.versions.current() == "v1.0"
+    assert "against the gate" in site.registry.metadata("v1.0")["notes"]
+    assert site.registry.report("v1.0")["overridden_by"] == "ann"
+    with pytest.raises(TrainError):
+        site.training.override(job.id, "bob")
+
+
+def test_made_but_not_used(make: Make) -> None:
+    site = make()
+    job = site.finished(site.start(promote="never"))
+    assert (job.state, job.version) == ("succeeded", "v1.0")
+    assert site.versions.current() == "base"
+
+
+def test_a_dry_run_makes_no_version(make: Make) -> None:
+    site = make()
+    job = site.finished(site.start(dry_run=True))
+    assert (job.state, job.version, job.dry_run) == ("succeeded", None, True)
+    assert json.loads((site.supervisor.folder(job.id) / "job.json").read_text())["dry_run"] is True
+
+
+def test_what_stays_when_publishing_fails(make: Make) -> None:
+    class FullDisk(Disk):
+        def copy(self, source: Path, target: Path) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    first = make()
+    before = first.finished(first.start())
+    site = make(disk=FullDisk())
+    job = site.finished(site.start())
+    assert (job.state, job.reason, job.version) == ("failed", "publish_failed", None)
+    assert site.versions.current() == before.version
+    assert (site.supervisor.folder(job.id) / "adapter" / "adapter_model.safetensors").is_file()
+
+
+# -- refusals ----------------------------------------------------------------------------------
+
+
+def test_too_little_data_says_how_much_is_missing(make: Make) -> None:
+    site = make(source=Source(approved(3)))
+    with pytest.raises(NotEnoughData) as caught:
+        site.start()
+    assert caught.value.missing == 5
+    assert site.training.jobs() == []
+    assert site.training.propose().missing["sft-lora"] == 5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "magic"},
+        {"promote": "always"},
+        {"hyperparameters": {"rank": 0}},
+        {"hyperparameters": {"nonsense": 1}},
+        {"base_model": "Qwen3-8B"},
+        {"dataset": "../data/javis.jnl"},
+        {"dataset": "/etc/passwd"},
+        {"dataset": "none.jsonl"},
+        {"dataset": "x\0.jsonl"},
+    ],
+)
+def test_what_cannot_be_started(make: Make, options: dict[str, Any]) -> None:
+    site = make()
+    with pytest.raises(UserInputError):
+        site.start(**options)
+    assert site.training.jobs() == []
+
+
+def test_too_little_memory_or_disk(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make()
+    small = Hardware(cores=2, ram_total=1 << 30, ram_available=100 << 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(site.training._planner, "_look", lambda: small)
+        with pytest.raises(TrainError, match="GB of memory"):
+            site.start()
+    usage = type("Usage", (), {"free": 1 << 20})
+    monkeypatch.setattr("javis.service.training_plan.shutil.disk_usage", lambda folder: usage)
+    with pytest.raises(TrainError, match="on the disk"):
+        site.start()
+    assert site.training.jobs() == []
+
+
+def test_ten_starts_at_once_make_one_run(make: Make) -> None:
+    site = make("slow")
+    refused, started = [], []
+    gate = threading.Barrier(10)
+
+    def start() -> None:
+        gate.wait()
+        try:
+            started.append(site.start())
+        except AlreadyTraining as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(started), len(refused), len(site.training.jobs())) == (1, 9, 1)
+
+
+def test_nothing_is_left_of_a_run_that_could_not_start(make: Make) -> None:
+    site = make()
+    site.supervisor._command = lambda folder: ["/no/such/program"]
+    with pytest.raises(TrainError):
+        site.start()
+    [job] = site.training.jobs()
+    assert (job.state, job.reason) == ("failed", "no_trainer")
+
+
+# -- a file of one's own -----------------------------------------------------------------------
+
+
+def lay(site: Site, *rows: object) -> str:
+    site.settings.exports_dir.mkdir(exist_ok=True)
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    (site.settings.exports_dir / "mine.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    return "mine.jsonl"
+
+
+def chat(answer: object = "Green.") -> dict[str, Any]:
+    return {
+        "messages": [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": answer}]
+    }
+
+
+def test_a_data_set_of_the_exports_folder(make: Make) -> None:
+    site = make()
+    job = site.finished(site.start(dataset=lay(site, *[chat(f"Tea {i}") for i in range(20)])))
+    assert (job.state, job.dataset) == ("succeeded", "mine.jsonl")
+    assert job.data["conversations"] == 20
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "{",
+        "[]",
+        "5",
+        {},
+        {"messages": []},
+        {"messages": [{"role": "user", "content": "x"}]},
+        chat(5),
+        chat(""),
+        chat("\ud800"),
+        {"messages": [{"role": "tool", "content": "x"}]},
+        {**chat(), "conversation_id": 5},
+        {"prompt": [], "completion": []},
+    ],
+    ids=range(12),
+)
+def test_a_data_set_with_a_bad_row(make: Make, row: object) -> None:
+    site = make()
+    with pytest.raises(UserInputError, match="10 "):
+        site.start(dataset=lay(site, *[chat()] * 9, row))
+
+
+def test_a_link_out_of_the_exports_folder(make: Make, tmp_path: Path) -> None:
+    site = make()
+    (tmp_path / "secret.jsonl").write_text(json.dumps(chat()))
+    site.settings.exports_dir.mkdir()
+    (site.settings.exports_dir / "link.jsonl").symlink_to(tmp_path / "secret.jsonl")
+    with pytest.raises(UserInputError, match="no JSONL file"):
+        site.start(dataset="link.jsonl")
+
+
+# -- ends that nobody planned ------------------------------------------------------------------
+
+
+def test_cancel_while_it_trains_and_go_on(make: Make) -> None:
+    site = make("slow")
+    job = site.start()
+    site.until(lambda: site.steps(job) >= 2)
+    begun = time.monotonic()
+    ended = site.training.cancel(job.id)
+    assert time.monotonic() - begun < 5
+    assert ended.state == "cancelled" and ended.ended_at
+    assert site.training.cancel(job.id).state == "cancelled"
+    assert site.training.job(job.id).resumable
+    site.supervisor._command = lambda folder: [sys.executable, str(FAKE), str(folder)]
+    again = site.training.resume(job.id)
+    assert (again.id, again.state) == (job.id, "running")
+    assert json.loads((site.supervisor.folder(job.id) / "job.json").read_text())["resume"] is True
+    assert site.finished(job).version == "v1.0"
+
+
+def test_cancel_one_that_does_not_listen(make: Make) -> None:
+    site = make("slow", "deaf", grace_s=0.5)
+    job = site.start()
+    site.until(lambda: site.steps(job) >= 1)
+    begun = time.monotonic()
+    assert site.training.cancel(job.id).state == "cancelled"
+    assert time.monotonic() - begun < 5
+    assert not is_alive(Worker(job.pid or 0, job.pid_started or 0))
+
+
+def test_cancel_before_the_trainer_is_there(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody cancels while the rows are being written."""
+    site = make("slow")
+    launch = site.supervisor.start
+
+    def late(job_id: str, lock: Any) -> Worker:
+        assert site.training.cancel(job_id).state == "cancelled"
+        return launch(job_id, lock)
+
+    monkeypatch.setattr(site.supervisor, "start", late)
+    job = site.start()
+    assert job.state == "cancelled"
+    with site.supervisor.reserved():
+        pass
+
+
+def test_cancel_while_it_is_published(make: Make) -> None:
+    site = make(prove=lambda folder: site.training.cancel(site.training.jobs()[0].id) and {})
+    job = site.finished(site.start())
+    assert (job.state, job.reason) == ("cancelled", "")
+    assert site.registry.versions() == [] and site.versions.current() == "base"
+    assert site.training.job(job.id).resumable
+
+
+def test_a_killed_trainer(make: Make) -> None:
+    site = make("slow")
+    job = site.start()
+    site.until(lambda: site.steps(job) >= 1)
+    os.killpg(job.pid or 0, signal.SIGKILL)
+    job = site.finished(job)
+    assert (job.state, job.reason) == ("failed", "killed")
+    assert site.training.job(job.id).resumable
+    assert site.versions.current() == "base"
+
+
+def test_a_trainer_that_crashes(make: Make) -> None:
+    site = make("crash")
+    job = site.finished(site.start())
+    assert (job.state, job.reason) == ("failed", "crashed")
+    assert "out of luck" in site.training.job(job.id).log_tail
+
+
+def test_a_trainer_that_hangs(make: Make) -> None:
+    site = make("stuck", stall_s=1.0)
+    job = site.finished(site.start())
+    assert (job.state, job.reason) == ("failed", "stalled")
+    assert not is_alive(Worker(job.pid or 0, job.pid_started or 0))
+
+
+def restart(site: Site, make: Make, *words: str) -> Site:
+    """Another start of the program, while the old one's handles are simply left behind."""
+    return make(*words)
+
+
+def test_the_server_is_started_again_while_it_trains(make: Make) -> None:
+    first = make("slow")
+    job = first.start()
+    second = restart(first, make)
+    second.learning.keeper.tick()
+    assert second.get(job).state == "running"
+    second.until(lambda: second.steps(job) >= 2)
+    assert second.training.cancel(job.id).state == "cancelled"
+    assert not is_alive(Worker(job.pid or 0, job.pid_started or 0))
+
+
+def test_the_run_ended_while_no_server_ran(make: Make) -> None:
+    first = make()
+    job = first.start()
+    deadline = time.monotonic() + 10
+    while first.supervisor.result(job.id) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    while first.supervisor.is_alive(Worker(job.pid or 0, job.pid_started or 0)):
+        time.sleep(0.02)
+    second = restart(first, make)
+    assert second.finished(job).version == "v1.0"
+
+
+def test_both_were_killed(make: Make) -> None:
+    first = make("slow")
+    job = first.start()
+    first.until(lambda: first.steps(job) >= 1)
+    os.killpg(job.pid or 0, signal.SIGKILL)
+    second = restart(first, make)
+    job = second.finished(job)
+    assert (job.state, job.reason) == ("failed", "interrupted")
+    assert second.training.job(job.id).resumable
+    # A new run can start at once.
+    assert second.finished(second.start()).state == "succeeded"
+
+
+def test_killed_before_the_trainer_was_there(make: Make) -> None:
+    site = make()
+    job = TrainJob("j_" + "1" * 32, "2026-01-01T00:00:00Z", "local", "sft-lora", "scripted", {})
+    site.store.jobs.add(job)
+    assert site.finished(job).reason == "interrupted"
+    with pytest.raises(TrainError):
+        site.training.resume(job.id)
+
+
+def test_a_pid_that_is_somebody_elses_now(make: Make) -> None:
+    site = make()
+    job = TrainJob(
+        *("j_" + "1" * 32, "2026-01-01T00:00:00Z", "local", "sft-lora", "scripted", {}),
+        state="running",
+        pid=os.getpid(),
+        pid_started=1.0,
+    )
+    site.store.jobs.add(job)
+    assert site.finished(job).reason == "interrupted"
+
+
+def test_killed_between_publishing_and_writing_it_down(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make()
+    job = first.start()
+
+    class Killed(BaseException):
+        """As kill -9: nothing after it runs."""
+
+    def killed(job_id: str, **changed: Any) -> TrainJob:
+        if "version" in changed:
+            raise Killed
+        return update(job_id, **changed)
+
+    update = first.store.jobs.update
+    with monkeypatch.context() as patch:
+        patch.setattr(first.store.jobs, "update", killed)
+        with pytest.raises(Killed):
+            first.finished(job)
+    assert [v.name for v in first.registry.versions()] == ["v1.0"]
+    assert first.versions.current() == "base"
+    second = restart(first, make)
+    job = second.finished(job)
+    assert (job.state, job.version) == ("succeeded", "v1.0")
+    assert [v.name for v in second.registry.versions()] == ["v1.0"]
+    assert second.versions.current() == "v1.0"
+
+
+def test_two_servers_bring_one_run_to_one_end(make: Make) -> None:
+    first, second = make(), make()
+    job = first.start()
+    end = time.monotonic() + 15
+    while first.get(job).state not in TERMINAL:
+        assert time.monotonic() < end
+        threads = [threading.Thread(target=s.learning.keeper.tick) for s in (first, second)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [v.name for v in first.registry.versions()] == ["v1.0"]
+
+
+def test_going_on_after_publishing_failed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was trained is not trained again."""
+    site = make()
+    site.lay_rule(nonsense=1)
+    job = site.finished(site.start())
+    assert (job.state, job.reason) == ("failed", "bad_gate")
+    (site.settings.data_dir / "gate.json").unlink()
+    site.training.resume(job.id)
+    assert site.finished(job).version == "v1.0"
+    starts = (site.supervisor.folder(job.id) / "starts").read_text().splitlines()
+    assert len(starts) == 1
+
+
+# -- after -------------------------------------------------------------------------------------
+
+
+def test_looking_at_it_and_forgetting_it(make: Make) -> None:
+    site = make()
+    job = site.start()
+    with pytest.raises(AlreadyTraining):
+        site.training.discard(job.id)
+    site.finished(job)
+    view = site.training.job(job.id)
+    assert (view.progress.step, view.progress.total_steps, view.progress.eta_s) == (4, 4, 0)
+    assert [e.kind for e in site.training.events(job.id)] == ["phase", *["step"] * 4, "done"]
+    assert not view.resumable and not view.can_override
+    site.training.discard(job.id)
+    assert not site.supervisor.folder(job.id).exists()
+    assert site.versions.current() == "v1.0"
+    for act in (site.training.job, site.training.events, site.training.cancel):
+        with pytest.raises(NotFound):
+            act(job.id)
+
+
+def test_estimate_and_form(make: Make) -> None:
+    site = make()
+    estimate = site.training.estimate("sft-lora")
+    assert estimate.seconds > 0 and estimate.memory_bytes > 0
+    assert set(estimate.cost) == {"local", "rented", "serverless"}
+    assert estimate.cost["local"] == 0
+    form = site.training.form("prompt-tuning")
+    assert "virtual_tokens" in form.values and "rank" not in form.values
+    assert form.ranges.keys() == form.values.keys()
+    assert site.training.form("sft-lora", "deep").values["rank"] == 64
+    with pytest.raises(UserInputError):
+        site.training.form("sft-lora", "none")
+
+
+def test_the_proposal(make: Make) -> None:
+    proposal = make().training.propose()
+    assert proposal.method == "sft-lora"
+    assert proposal.counts["pairs"] == 40 and proposal.counts["conversations"] == 40
+    assert proposal.languages == ("ko",)
+    assert set(proposal.missing.values()) == {0}

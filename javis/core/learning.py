@@ -116,6 +116,8 @@ class Decision:
     user: str | None = None
     target: str | None = None
     """The new texts of an edit; None leaves the text as it is."""
+    flags: tuple[str, ...] = ()
+    """What the turn was flagged for when it was decided."""
     by: str = ""
 
 

@@ -1,22 +1,85 @@
-"""Personal data in text, found by its form."""
+"""Personal data in text: found, and masked by a word in brackets."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-PATTERNS = {
-    "email": re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"),
-    # Korean resident registration number: birth date, then 1-4 (5-8 for foreigners).
-    "resident_number": re.compile(
-        r"(?<!\d)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\s?-\s?[1-8]\d{6}(?!\d)"
-    ),
-    "mobile": re.compile(r"(?<!\d)(?:\+82[ -]?|0)1[016789][ -]?\d{3,4}[ -]?\d{4}(?!\d)"),
-    "phone": re.compile(r"(?<!\d)0(?:2|[3-6]\d)[)-] ?\d{3,4}-\d{4}(?!\d)"),
-    "card": re.compile(r"(?<!\d)(?:\d{4}[ -]){3}\d{4}(?!\d)"),
+from javis.dataset.pii_rules import KINDS, Kind, ascii_digits, may_hold, rules_for
+
+__all__ = ["KINDS", "Found", "Kind", "find", "kinds", "mask"]
+
+_HANGUL = re.compile("[가-힣]")
+MASKS: dict[str, dict[Kind, str]] = {
+    "ko": {
+        "email": "[이메일]",
+        "resident_number": "[주민등록번호]",
+        "foreigner_number": "[외국인등록번호]",
+        "phone": "[전화번호]",
+        "account": "[계좌번호]",
+        "card": "[카드번호]",
+        "business_number": "[사업자등록번호]",
+        "passport": "[여권번호]",
+        "driver_licence": "[운전면허번호]",
+        "address": "[주소]",
+        "ip": "[IP 주소]",
+        "secret": "[비밀 키]",
+    },
+    "en": {
+        "email": "[email]",
+        "resident_number": "[resident number]",
+        "foreigner_number": "[foreigner number]",
+        "phone": "[phone]",
+        "account": "[account number]",
+        "card": "[card number]",
+        "business_number": "[business number]",
+        "passport": "[passport number]",
+        "driver_licence": "[driver licence number]",
+        "address": "[address]",
+        "ip": "[IP address]",
+        "secret": "[secret key]",
+    },
 }
-"""Kinds of personal data. Review finds more (names, addresses); this is the quick look."""
 
 
-def has_personal_data(text: str) -> bool:
-    """True when `text` holds something of the form of an e-mail, phone, resident or card number."""
-    return any(pattern.search(text) for pattern in PATTERNS.values())
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Personal data at `text[start:end]`."""
+
+    kind: Kind
+    start: int
+    end: int
+
+
+def find(text: str) -> list[Found]:
+    """All of it, in order and without overlaps: the surer kind wins."""
+    if not may_hold(text):
+        return []
+    plain = ascii_digits(text)
+    found: list[Found] = []
+    for rule in rules_for(plain):
+        for match in rule.pattern.finditer(plain):
+            start, end = match.span("it") if "it" in rule.pattern.groupindex else match.span()
+            free = all(end <= other.start or other.end <= start for other in found)
+            if free and (rule.check is None or rule.check(plain, match)):
+                found.append(Found(rule.kind, start, end))
+    return sorted(found, key=lambda one: one.start)
+
+
+def kinds(text: str) -> tuple[Kind, ...]:
+    """Which kinds there are, each once, in the order of KINDS."""
+    there = {one.kind for one in find(text)}
+    return tuple(kind for kind in KINDS if kind in there) if there else ()
+
+
+def mask(text: str) -> str:
+    """The text with a word in brackets, in its own language, for each piece of personal data."""
+    found = find(text)
+    if not found:
+        return text
+    words = MASKS["ko" if _HANGUL.search(text) else "en"]
+    pieces, end = [], 0
+    for one in found:
+        pieces += [text[end : one.start], words[one.kind]]
+        end = one.end
+    return "".join([*pieces, text[end:]])

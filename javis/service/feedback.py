@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from javis.core.types import Feedback, Rating
-from javis.dataset.readiness import Readiness, measure
-from javis.service.preferences import Preferences
+from javis.dataset.readiness import Readiness
 from javis.service.recall import Recall
+from javis.service.review import ReviewService
 from javis.store import Store, now_iso
 
 
 class FeedbackService:
     """Keeps every judgement; the newest one of a turn counts."""
 
-    def __init__(self, store: Store, preferences: Preferences, recall: Recall) -> None:
+    def __init__(self, store: Store, review: ReviewService, recall: Recall) -> None:
         self._store = store
+        self._review = review
         self._recall = recall
-        self._preferences = preferences
-        self._lock = threading.Lock()
-        self._measured: tuple[object, Readiness] | None = None
 
     def rate(
         self,
@@ -56,11 +53,4 @@ class FeedbackService:
 
     def readiness(self) -> Readiness:
         """How many rated turns are usable for training, against the goal."""
-        goal = self._preferences.readiness_goal()
-        state = (self._store.feedback.revision, self._store.conversations.revision, goal)
-        with self._lock:
-            if self._measured is None or self._measured[0] != state:
-                rated = self._store.feedback.all_current()
-                turns = self._store.conversations.turns_by_id(rated)
-                self._measured = state, measure(turns, rated, goal)
-            return self._measured[1]
+        return self._review.readiness()

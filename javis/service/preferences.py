@@ -94,6 +94,15 @@ class Preferences:
     def set_use_corrections(self, on: bool) -> None:
         self._rows.set("use_corrections", bool(on))
 
+    def review_everything(self) -> bool:
+        """Whether also what has no flag waits for a reviewer."""
+        return bool(self._rows.get("review_everything", False))
+
+    def set_review_everything(self, on: object) -> None:
+        if not isinstance(on, bool):
+            raise UserInputError("not_yes_or_no", "{what} is on or off.", what="review_everything")
+        self._rows.set("review_everything", on)
+
     def presets(self) -> dict[str, str]:
         """The user's own system prompts by name."""
         return dict(self._rows.get("presets", {}))

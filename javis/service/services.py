@@ -13,10 +13,12 @@ from javis.service.admin import AdminService
 from javis.service.admission import Admission
 from javis.service.chat import ChatService
 from javis.service.completions import CompletionService
+from javis.service.export import ExportService
 from javis.service.feedback import FeedbackService
 from javis.service.library import Library
 from javis.service.preferences import Preferences
 from javis.service.recall import Recall
+from javis.service.review import ReviewService, control_tokens_of
 from javis.service.versions import VersionService
 from javis.store import Store
 from javis.versions.registry import Registry
@@ -33,6 +35,8 @@ class Services:
     recall: Recall
     versions: VersionService
     admin: AdminService
+    review: ReviewService
+    export: ExportService
 
 
 def join(
@@ -51,16 +55,19 @@ def join(
     vectors = VectorCache(settings.data_dir / "cache" / "questions.npz", SentenceEmbedder())
     recall = Recall(store, preferences, vectors)
     recall.learn()
+    review = ReviewService(store, preferences, control_tokens_of(engine))
     versions = VersionService(engine, registry, pinned)
     admission = Admission(engine.info.parallel, settings.queue)
     return Services(
         settings=settings,
         chat=ChatService(engine, store, versions, preferences, admission, recall),
         library=Library(store),
-        feedback=FeedbackService(store, preferences, recall),
+        feedback=FeedbackService(store, review, recall),
         completions=CompletionService(engine, store, versions, admission),
         preferences=preferences,
         recall=recall,
         versions=versions,
         admin=AdminService(engine, store, versions, why or []),
+        review=review,
+        export=ExportService(store, review, settings.exports_dir),
     )

@@ -36,9 +36,11 @@ class ReviewStore:
     def __init__(self, db: JournalDB) -> None:
         self._db = db
         self._table = db.table(REVIEWS, index=("turn_id",))
-        self._taken = db.table(TAKEN_IN, index=("key", "turn_id", "batch"))
-        # Looked up by conversation below; usually indexed already.
+        self._taken = db.table(TAKEN_IN, index=("key", "turn_id", "batch", "judgement"))
+        # Looked up below; the other stores index these as well.
+        db.table(CONVERSATIONS, index=("id",))
         db.table(TURNS, index=("id", "conversation_id"))
+        db.table(FEEDBACK, index=("turn_id",))
 
     def add(self, decisions: Sequence[Decision]) -> None:
         """Append to the histories of the turns, in one commit."""
@@ -75,6 +77,10 @@ class ReviewStore:
             found[row["batch"]] = (at, count + 1)
         return found
 
+    def count_foreign(self) -> int:
+        """Rows that stand for no turn of this store."""
+        return len(self._taken.peek_by("judgement", ""))
+
     def forget(self, batch: str) -> int:
         """Remove what came with a file; returns how many rows."""
         with self._db.change() as change:
@@ -105,10 +111,27 @@ class ReviewStore:
         names = (CONVERSATIONS, TURNS, FEEDBACK, REVIEWS, TAKEN_IN)
         return Snapshot(0, *self._db.storage.fresh().rows_of(*names))
 
+    # Raw rows, for what looks at all of them: never change what comes out.
+
     def turns_of(self, conversation_id: str) -> list[tuple[int, Row]]:
-        """The raw turns of a conversation, oldest first: never change them."""
-        memory = self._db.storage.fresh()
-        return memory.rows_by(TURNS, "conversation_id", conversation_id)
+        """The turns of a conversation, oldest first."""
+        return self._rows_by(TURNS, "conversation_id", conversation_id)
+
+    def conversation_row(self, conversation_id: str) -> tuple[int, Row] | None:
+        found = self._rows_by(CONVERSATIONS, "id", conversation_id)
+        return found[0] if found else None
+
+    def conversation_of(self, turn_id: str) -> str | None:
+        """The conversation that a turn belongs to."""
+        found = self._rows_by(TURNS, "id", turn_id)
+        return str(found[0][1]["conversation_id"]) if found else None
+
+    def rows_of_turn(self, table: str, turn_id: str) -> list[tuple[int, Row]]:
+        """The turn's history in the table of feedback or of reviews, oldest first."""
+        return self._rows_by(table, "turn_id", turn_id)
+
+    def _rows_by(self, table: str, field: str, value: str) -> list[tuple[int, Row]]:
+        return self._db.storage.fresh().rows_by(table, field, value)
 
 
 def decision_to_row(decision: Decision) -> Row:
@@ -119,6 +142,7 @@ def decision_to_row(decision: Decision) -> Row:
         "judgement": decision.judgement,
         "user": decision.user,
         "target": decision.target,
+        "flags": list(decision.flags),
         "by": decision.by,
     }
 
@@ -134,6 +158,7 @@ def decision_from_row(row: Row) -> Decision:
         judgement=get("judgement", ""),
         user=get("user"),
         target=get("target"),
+        flags=tuple(get("flags") or ()),
         by=get("by", ""),
     )
 

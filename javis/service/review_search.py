@@ -1,0 +1,99 @@
+"""Which rated turns a reviewer looks for."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from javis.core.errors import UserInputError
+from javis.dataset.candidates import Candidate, message_of
+from javis.service.review_index import ReviewIndex
+
+if TYPE_CHECKING:
+    from javis.service.review import ReviewFilters
+
+Test = Callable[[Candidate], bool]
+
+
+def test_of(filters: ReviewFilters, everything: bool) -> Test:
+    """Whether a candidate passes all of the filters; the quick ones are asked first."""
+    tests: list[Test] = []
+    if filters.rating == "corrected":
+        tests.append(lambda c: c.correction is not None)
+    elif filters.rating:
+        tests.append(lambda c: c.rating == filters.rating)
+    if filters.status:
+        tests.append(lambda c: c.status(everything) == filters.status)
+    if filters.flag == "any":
+        tests.append(lambda c: bool(c.related or c.own))
+    elif filters.flag:
+        tests.append(lambda c: any(flag.kind == filters.flag for flag in c.flags))
+    if filters.version:
+        tests.append(lambda c: c.turn.get("version") == filters.version)
+    if filters.since:
+        since = moment(filters.since)
+        tests.append(lambda c: _rated_at(c) >= since)
+    if filters.until:
+        until = moment(filters.until, end=True)
+        tests.append(lambda c: _rated_at(c) < until)
+    if filters.text and filters.text.strip():
+        wanted = _folded(filters.text.strip())
+        tests.append(lambda c: _mentions(c, wanted))
+    return lambda candidate: all(test(candidate) for test in tests)
+
+
+def similar_to(candidate: Candidate, index: ReviewIndex) -> list[Candidate]:
+    """Those with the same answer or nearly the same prompt, the last rated first."""
+    alike = {other.turn_id for other in index.relations.alike(candidate)}
+    reply = str(candidate.turn.get("reply", "")).strip()
+    return [
+        other
+        for other in index.newest_first()
+        if other is not candidate and (other.turn_id in alike or (reply and _says(other, reply)))
+    ]
+
+
+def moment(value: str, *, end: bool = False) -> str:
+    """A moment as the store writes it. A bare date is its first moment, as an end its last one.
+
+    Raises UserInputError for anything else.
+    """
+    try:
+        if len(value) == 10:
+            day = date.fromisoformat(value)
+            return (day + timedelta(days=1) if end else day).isoformat()
+        when = datetime.fromisoformat(value)
+        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+        when += timedelta(milliseconds=1) if end else timedelta()
+    except (ValueError, OverflowError):
+        raise UserInputError(
+            "bad_date", "'{value}' is no date such as 2026-11-21.", value=value[:40]
+        ) from None
+    return when.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def _rated_at(candidate: Candidate) -> str:
+    return str(candidate.feedback.get("created_at", ""))
+
+
+def _says(candidate: Candidate, reply: str) -> bool:
+    return str(candidate.turn.get("reply", "")).strip() == reply
+
+
+def _mentions(candidate: Candidate, wanted: str) -> bool:
+    feedback = candidate.feedback
+    texts = (
+        message_of(candidate),
+        candidate.turn.get("reply"),
+        candidate.target,
+        feedback.get("correction"),
+        feedback.get("comment"),
+    )
+    return any(wanted in _folded(text) for text in texts if text)
+
+
+def _folded(text: str) -> str:
+    # macOS types Hangul as single letters (NFD); they are to match whole syllables.
+    return unicodedata.normalize("NFC", text).casefold()

@@ -154,7 +154,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, _Row]:
             tokens=row["tokens"] if isinstance(row.get("tokens"), int) else 0,
             margin=_number(row["margin"]) if row.get("margin", False) is not False else None,
         )
-    return found
+    # Sums are rounded the same way whatever order the rows came in.
+    return dict(sorted(found.items()))
 
 
 def _number(value: object) -> float:

@@ -55,11 +55,6 @@ function paintAdmin(s) {
       s.why.length ? el("details", {}, el("summary", {}, t("admin.why")), el("ul", {}, s.why.map((w) => el("li", {}, w)))) : "",
     ),
     card(
-      "admin.versions",
-      el("ul", { class: "jv-versions" }, s.versions.map((v) => versionRow(v, s.current))),
-      el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: refreshVersions }, t("admin.refresh"))),
-    ),
-    card(
       "admin.store",
       facts([
         ["admin.conversations", number(rows.conversations || 0)],
@@ -78,23 +73,9 @@ function paintAdmin(s) {
   );
 }
 
-function versionRow(v, current) {
-  const tags = [v.name === current ? el("span", { class: "jv-tag is-on" }, t("admin.live")) : "", v.refused ? el("span", { class: "jv-tag is-bad" }, t("admin.refused")) : ""];
-  const when = v.at ? new Date(v.at).toLocaleDateString(lang) : "";
-  return el("li", {}, el("div", {}, el("strong", {}, v.name === "base" ? t("controls.base") : v.name), tags, el("span", { class: "jv-hint" }, [v.method, when, v.notes].filter(Boolean).join(" · "))), v.refused ? el("p", { class: "jv-hint" }, v.refused) : "");
-}
-
 function duration(seconds) {
   const minutes = Math.floor(seconds / 60);
   return minutes < 1 ? t("admin.just_now") : t("admin.uptime_value", { hours: number(Math.floor(minutes / 60)), minutes: number(minutes % 60) });
-}
-
-async function refreshVersions() {
-  const state = await attempt(() => call("admin_refresh"));
-  if (!state) return;
-  paintAdmin(state);
-  jvWires.calls.trigger("relabel", { lang });
-  toast(t("admin.refreshed"));
 }
 
 async function backUp() {

@@ -78,7 +78,6 @@ class AdminTab:
         """Small questions of the admin, beside those of everybody."""
         return {
             "admin_state": self._state,
-            "admin_refresh": self._refresh,
             "admin_backup": self._backup,
         }
 
@@ -167,29 +166,12 @@ class AdminTab:
     def _state(self, user: User, payload: Payload) -> Json:
         self._edge.require_admin(user)
         admin = self._services.admin
-        versions = self._services.versions
         return {
             "health": admin.health(),
             "why": list(admin.why),
             "memory": admin.memory_bytes(),
             "store": admin.store_health(),
-            "current": versions.current(),
-            "versions": [
-                {
-                    "name": v.name,
-                    "method": v.method,
-                    "at": v.created_at,
-                    "notes": v.notes,
-                    "refused": versions.refused.get(v.name),
-                }
-                for v in versions.all()
-            ],
         }
-
-    def _refresh(self, user: User, payload: Payload) -> Json:
-        self._edge.require_admin(user)
-        self._services.versions.refresh()
-        return self._state(user, payload)
 
     def _backup(self, user: User, payload: Payload) -> Json:
         self._edge.require_admin(user)

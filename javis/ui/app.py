@@ -13,13 +13,14 @@ from javis.ui.admin import AdminTab
 from javis.ui.answering import Answering, Controls
 from javis.ui.calls import Calls
 from javis.ui.controls import ControlBar, advanced_panel, toolbar_controls
-from javis.ui.defaults import attach_defaults
+from javis.ui.defaults import attach_defaults, attach_memory
 from javis.ui.edge import Edge, Handler, Json, Payload, UserOf
 from javis.ui.places import place
 from javis.ui.presets import Presets
 from javis.ui.relabel import Relabel
 from javis.ui.texts import FALLBACK, Texts
 from javis.ui.theme import theme
+from javis.ui.versioning import Versioning
 
 _HERE = Path(__file__).parent
 SCRIPTS = (
@@ -85,15 +86,25 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
         language = gr.Textbox(FALLBACK, visible="hidden", elem_id="jv-language")
         calls, live = _wires(texts)
         _answers(services, edge, live, bar)
-        handlers = {**Calls(services, texts).table(), **admin.table()}
+        handlers = {
+            **Calls(services, texts).table(),
+            **Versioning(services, texts).table(),
+            **admin.table(),
+        }
         if hasattr(services, "review"):
             from javis.ui.reviewing import Reviewing
 
             handlers |= Reviewing(services, texts).table()
+        if hasattr(services, "training"):
+            from javis.ui.training import Training
+
+            handlers |= Training(services, texts).table()
         _questions(edge, calls, handlers)
         Relabel(services, edge, bar, [*bar.words(), *admin.words()]).attach(calls, language)
         Presets(services, edge, bar).attach(calls, language)
-        attach_defaults(services, edge, bar, page.load, admin.attach(calls, language))
+        attach_defaults(services, edge, bar, page.load, temperature=False)
+        attach_defaults(services, edge, bar, admin.attach(calls, language))
+        attach_memory(bar)
     page.queue(max_size=QUEUE_SIZE, api_open=False)
     return page
 

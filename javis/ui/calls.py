@@ -59,7 +59,6 @@ class Calls:
             "parts": {
                 "review": hasattr(self._services, "review"),
                 "train": hasattr(self._services, "training"),
-                "versions": False,
             },
             "list": self.list_rows(user, payload),
             "readiness": self.readiness(user, payload),
@@ -157,4 +156,5 @@ class Calls:
 
     def readiness(self, user: User, payload: Payload) -> Json:
         readiness = self._services.feedback.readiness()
-        return {**asdict(readiness), "share": readiness.share}
+        first = len(self._services.versions.all()) == 1
+        return {**asdict(readiness), "share": readiness.share, "first": first}

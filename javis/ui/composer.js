@@ -89,7 +89,7 @@ function giveBack(stream, error) {
   if (!here) return;
   const action = error.drop
     ? {
-        label: t("composer.drop", { count: number(error.drop) }),
+        label: t(error.drop === 1 ? "composer.drop_one" : "composer.drop", { count: number(error.drop) }),
         run: () => {
           hideNotice();
           if (stream.op === "reply") {

@@ -21,7 +21,7 @@ function outcomeTitle(job) {
 }
 
 function outcomeParts(job, events, log, width) {
-  const samples = job.samples?.length ? job.samples : stepsOf(events, "sample");
+  const samples = stepsOf(events, "sample");
   const rejected = job.state === "rejected";
   return [
     el("p", { class: "jv-verdict" }, outcomeSentence(job)),
@@ -50,7 +50,7 @@ function verdictSentence(verdict, version) {
 }
 
 function gateSentence(check) {
-  const key = check.name.replace("gate.", "gate.") + (check.passed ? "" : "_no");
+  const key = check.name + (check.passed ? "" : "_no");
   const values = Object.fromEntries(Object.entries(check.values || {}).map(([k, v]) => [k, typeof v === "number" ? number(v, k === "percent" ? 1 : 3) : v]));
   return t(key, values);
 }
@@ -107,7 +107,7 @@ function outcomeActions(job) {
       if (job.live) return [el("button", { class: "jv-second", onclick: () => showTab("admin", "versions") }, t("decide.to_versions")), el("button", { class: "jv-plain", "data-act": "undo", onclick: rollBack }, icon("undo"), t("undo"))];
       return job.version ? [el("button", { class: "jv-primary", "data-act": "promote", onclick: () => promote(job.version) }, t("decide.promote", { version: job.version })), keep("decide.keep")] : [];
     case "rejected":
-      return [keep("decide.keep"), el("button", { class: "jv-plain", "data-act": "override", onclick: () => override(job) }, t("decide.override")), el("button", { class: "jv-plain", onclick: () => discard(job) }, t("decide.discard"))];
+      return [keep("decide.keep"), job.can_override ? el("button", { class: "jv-plain", "data-act": "override", onclick: () => override(job) }, t("decide.override")) : "", el("button", { class: "jv-plain", onclick: () => discard(job) }, t("decide.discard"))];
     default:
       return [job.resumable ? el("button", { class: "jv-primary", "data-act": "resume", onclick: () => resumeRun(job) }, t("decide.resume")) : "", el("button", { class: "jv-plain", onclick: () => putAway(job) }, t("decide.put_away"))];
   }
@@ -119,7 +119,7 @@ function putAway(job) {
 }
 
 function override(job) {
-  const word = lang === "ko" ? "공개" : "publish";
+  const word = t("decide.override_word");
   confirmTyped(t("decide.override"), t("decide.override_hint"), word, t("decide.override_go"), async () => {
     if (!(await attempt(() => call("train_override", { job: job.id })))) return;
     await afterSwitch();

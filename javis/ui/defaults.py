@@ -1,4 +1,4 @@
-"""The stored defaults in the controls: at every load of the page, and when they were changed."""
+"""What the controls begin with: the stored defaults, and what this browser chose before."""
 
 from __future__ import annotations
 
@@ -14,10 +14,20 @@ from javis.ui.edge import Edge
 
 
 def attach_defaults(
-    services: Services, edge: Edge, bar: ControlBar, *events: Callable[..., Any]
+    services: Services,
+    edge: Edge,
+    bar: ControlBar,
+    event: Callable[..., Any],
+    *,
+    temperature: bool = True,
 ) -> None:
-    """Fill the controls after each of `events`."""
-    controls = [bar.temperature, bar.top_p, bar.max_tokens, bar.penalty, bar.system_prompt]
+    """Fill the controls after `event`.
+
+    At a load the temperature is left to `Relabel`, which knows what this browser had chosen.
+    """
+    controls = [bar.top_p, bar.max_tokens, bar.penalty, bar.system_prompt]
+    if temperature:
+        controls.append(bar.temperature)
 
     def defaults(request: gr.Request) -> Sequence[Any]:
         try:
@@ -26,19 +36,21 @@ def attach_defaults(
             prompt = services.preferences.system_prompt()
         except JavisError:
             return [gr.skip()] * len(controls)
-        return [
-            sampling.temperature,
-            sampling.top_p,
-            sampling.max_tokens,
-            sampling.repetition_penalty,
-            prompt,
-        ]
+        values = [sampling.top_p, sampling.max_tokens, sampling.repetition_penalty, prompt]
+        return [*values, sampling.temperature] if temperature else values
 
-    for event in events:
-        event(
-            defaults,
-            outputs=controls,
-            show_progress="hidden",
-            queue=False,
-            api_visibility="private",
+    event(
+        defaults,
+        outputs=controls,
+        show_progress="hidden",
+        queue=False,
+        api_visibility="private",
+    )
+
+
+def attach_memory(bar: ControlBar) -> None:
+    """Let the browser keep the two choices that are always in view."""
+    for name, component in (("version", bar.version), ("temperature", bar.temperature)):
+        component.input(
+            None, inputs=component, js=f"(value) => {{ window.jvWires?.keep('{name}', value); }}"
         )

@@ -107,12 +107,26 @@ const waiting = new Map();
 let line = Promise.resolve();
 let calls = 0;
 const REPLY_MS = 20000;
+const SILENT_MS = 1500;
 
 class CallError extends Error {
   constructor(error) {
     super(error.message);
     Object.assign(this, error);
   }
+}
+
+// A session that is gone, or a server, tells Gradio only; whoever hears nothing asks at another door.
+function askWhySilent(id) {
+  setTimeout(async () => {
+    if (!waiting.has(id)) return;
+    const status = await knock("api/readiness");
+    const asked = waiting.get(id);
+    if (!asked || (status !== 401 && status !== 0)) return;
+    waiting.delete(id);
+    clearTimeout(asked.timer);
+    asked.reject(new CallError(status ? { code: "not_logged_in", message: t("logged_out_short") } : { code: "unreachable", message: t("unreachable") }));
+  }, SILENT_MS);
 }
 
 function call(kind, data = {}) {
@@ -125,6 +139,7 @@ function call(kind, data = {}) {
       }, REPLY_MS);
       waiting.set(id, { resolve, reject, timer });
       jvWires.calls.trigger("call", { ...data, kind, call: id, lang });
+      askWhySilent(id);
     });
   const mine = line.then(one);
   line = mine.catch(() => {});
@@ -157,7 +172,7 @@ async function attempt(work) {
     return await work();
   } catch (error) {
     if (!(error instanceof CallError)) throw error;
-    notice(error.message);
+    notice(error.message, error.code === "not_logged_in" ? { label: t("login"), href: "login" } : null);
     return undefined;
   }
 }

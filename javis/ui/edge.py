@@ -34,6 +34,11 @@ class User(Protocol):
     def is_admin(self) -> bool: ...
 
 
+def unexpected(name: str) -> UserInputError:
+    """The refusal of a field that the page's own script would never send so."""
+    return UserInputError("bad_request", "The page sent something unexpected ({name}).", name=name)
+
+
 UserOf = Callable[[gr.Request], User]
 
 
@@ -54,23 +59,22 @@ class Payload:
         value = self._data.get("call")
         return value[:MAX_ID_CHARS] if isinstance(value, str) else ""
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._data
+
     def get(self, name: str) -> object:
         return self._data.get(name)
 
     def text(self, name: str) -> str:
         value = self._data.get(name)
         if not isinstance(value, str):
-            raise UserInputError(
-                "bad_request", "The page sent something unexpected ({name}).", name=name
-            )
+            raise unexpected(name)
         return value
 
     def id(self, name: str) -> str:
         value = self.text(name)
         if not 0 < len(value) <= MAX_ID_CHARS:
-            raise UserInputError(
-                "bad_request", "The page sent something unexpected ({name}).", name=name
-            )
+            raise unexpected(name)
         return value
 
     def optional_id(self, name: str) -> str | None:
@@ -79,17 +83,13 @@ class Payload:
     def number(self, name: str, default: int, low: int, high: int) -> int:
         value = self._data.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise UserInputError(
-                "bad_request", "The page sent something unexpected ({name}).", name=name
-            )
+            raise unexpected(name)
         return max(low, min(high, value))
 
     def texts(self, name: str) -> tuple[str, ...]:
         value = self._data.get(name, [])
         if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            raise UserInputError(
-                "bad_request", "The page sent something unexpected ({name}).", name=name
-            )
+            raise unexpected(name)
         return tuple(value[:50])
 
 
@@ -114,9 +114,7 @@ class Edge:
                 kind = payload.get("kind")
                 handler = handlers.get(kind) if isinstance(kind, str) else None
                 if handler is None:
-                    raise UserInputError(
-                        "bad_request", "The page sent something unexpected ({name}).", name="kind"
-                    )
+                    raise unexpected("kind")
                 return handler(user, payload)
 
             return self.reply(payload, work)

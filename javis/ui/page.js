@@ -87,6 +87,24 @@ function switchLanguage() {
   $("jv-lang").focus();
 }
 
+// What the controls show: words in this language and, if asked, the values this browser chose.
+function relabel(values = {}) {
+  jvWires.calls.trigger("relabel", { lang, ...values });
+}
+
+const keptVersion = () => ({ values: true, version: remembered.get("version") });
+
+function keptTemperature() {
+  const kept = Number.parseFloat(remembered.get("temperature") ?? "");
+  return { temperature: Number.isFinite(kept) ? kept : null };
+}
+
+// Whoever chose the version that is live follows it to the next one.
+function keepChoice(name, value) {
+  if (name === "temperature") remembered.set(name, String(value));
+  else if (name === "version") remembered.set(name, value === pulse.known?.current ? null : value);
+}
+
 function speak() {
   document.documentElement.lang = lang;
   buildSidebar();
@@ -97,7 +115,7 @@ function speak() {
   end.setAttribute("aria-label", t("chat.to_end"));
   drawThread();
   drawLearning();
-  jvWires.calls.trigger("relabel", { lang });
+  relabel();
 }
 
 const themeChoice = () => (["light", "dark"].includes(remembered.get("theme")) ? remembered.get("theme") : "auto");
@@ -149,7 +167,9 @@ async function start() {
   jvWires.draw = drawMarkdown;
   jvWires.calls.watch("value", () => onReply(jvWires.calls.props.value));
   jvWires.live.watch("value", () => onFrame(jvWires.live.props.value));
+  jvWires.keep = keepChoice;
   speak();
+  relabel({ ...keptVersion(), ...keptTemperature() });
   focusComposer();
   document.body.classList.add("jv-ready");
   const first = await attempt(() => call("boot"));

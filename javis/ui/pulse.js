@@ -1,3 +1,82 @@
-// later
-function startPulse() {}
-function drawLearning() { drawReview(); }
+// A small question every few seconds: is there a new version, did another go live, does a run go
+// on? So the page learns of it without a reload.
+
+const PULSE_MS = 4000;
+const pulse = { timer: 0, known: null, missed: false };
+
+function startPulse() {
+  document.addEventListener("visibilitychange", () => !document.hidden && beat());
+  beat();
+}
+
+async function beat() {
+  clearTimeout(pulse.timer);
+  try {
+    // A server that is gone is asked at another door first: this one would only count its time.
+    if (!pulse.missed || (await knock("health")) === 200) {
+      takePulse(await call("pulse"));
+      pulse.missed = false;
+    }
+  } catch (error) {
+    if (!(error instanceof CallError)) throw error;
+    pulse.missed = true;
+  }
+  clearTimeout(pulse.timer);
+  if (!document.hidden) pulse.timer = setTimeout(beat, PULSE_MS);
+}
+
+function takePulse(found) {
+  const key = JSON.stringify([found.current, found.versions]);
+  const changed = pulse.known !== null && pulse.known.key !== key;
+  pulse.known = { ...found, key };
+  if (changed) relabel(keptVersion());
+  drawBanner();
+  drawRunChip();
+}
+
+// "v1.1 is live since 14:02 · undo", above the conversation, until it is put away.
+function drawBanner() {
+  const host = bannerHost();
+  const live = pulse.known?.live;
+  const show = live && remembered.get("banner") !== live.at;
+  if (!show) return host.replaceChildren();
+  const day = new Date(live.at);
+  const today = day.toDateString() === new Date().toDateString();
+  const at = day.toLocaleString(lang, today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
+  const key = `${live.at}${lang}`;
+  if (host.dataset.key === key && host.firstChild) return undefined;
+  host.dataset.key = key;
+  return host.replaceChildren(
+    el(
+      "div",
+      { class: "jv-banner", role: "status" },
+      icon("check"),
+      el("span", {}, t("banner.live", { version: nameOf(live.version), at })),
+      S.admin && live.can_undo ? el("button", { class: "jv-link", "data-act": "undo-live", onclick: rollBack }, t("undo")) : "",
+      iconButton("close", t("close"), () => (remembered.set("banner", live.at), drawBanner())),
+    ),
+  );
+}
+
+function bannerHost() {
+  return $("jv-banner") || place("jv-thread").insertBefore(el("div", { id: "jv-banner" }), place("jv-thread").firstChild);
+}
+
+// A run that goes on is named at the sidebar's foot, wherever the admin is.
+function drawRunChip() {
+  const host = $("jv-run");
+  if (!host) return;
+  const going = pulse.known?.run;
+  if (!going) return host.replaceChildren();
+  const percent = going.total ? Math.floor((100 * going.step) / going.total) : 0;
+  host.replaceChildren(el("button", { class: "jv-run-chip", onclick: () => (closeDrawer(), showTab("admin", "train")) }, el("i", {}), t("live.chip", { percent: number(percent) })));
+}
+
+function drawLearning() {
+  drawReview();
+  if (V.tab === "admin") openAdmin();
+  if (pulse.known) {
+    drawBanner();
+    drawRunChip();
+  }
+}

@@ -1,4 +1,4 @@
-"""Puts Gradio's own components into the page's language, without touching what they hold."""
+"""Puts Gradio's own components into the page's language; what they hold only when asked to."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from javis.core.errors import JavisError
 from javis.service.services import Services
@@ -35,8 +36,9 @@ class Relabel:
             api_visibility="private",
         )
 
-    def updates(self, language: str) -> list[Any]:
+    def updates(self, payload: Payload) -> list[Any]:
         """The language itself, then an update for each component."""
+        language = payload.language
         found: list[Any] = [language]
         for words in self._words:
             update = words.said(self._edge.texts, language)
@@ -44,14 +46,29 @@ class Relabel:
                 update["choices"] = version_choices(self._services, self._edge.texts, language)
             elif words.component is self._bar.preset:
                 update["choices"] = list(self._services.preferences.presets())
+            if payload.get("values") is True:
+                update |= self._value(words.component, payload)
             found.append(gr.update(**update))
         return found
+
+    def _value(self, component: Component, payload: Payload) -> dict[str, Any]:
+        """What this browser had chosen, if that can still be; else what everybody begins with."""
+        if component is self._bar.version:
+            usable = [v.name for v in self._services.versions.usable()]
+            kept = payload.get("version")
+            return {"value": kept if kept in usable else self._services.versions.current()}
+        if component is self._bar.temperature and "temperature" in payload:
+            kept = payload.get("temperature")
+            if isinstance(kept, (int, float)) and not isinstance(kept, bool) and 0 <= kept <= 2:
+                return {"value": kept}
+            return {"value": self._services.preferences.sampling().temperature}
+        return {}
 
     def _callback(self) -> Callable[..., list[Any]]:
         def relabel(event: gr.EventData, request: gr.Request) -> list[Any]:
             try:
                 self._edge.user(request)
-                return self.updates(Payload(event._data).language)
+                return self.updates(Payload(event._data))
             except JavisError:
                 return [gr.skip()] * (1 + len(self._words))
 

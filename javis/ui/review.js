@@ -216,7 +216,7 @@ function drawFilters() {
         words,
         select(t("review.status"), R.filters.status, some("status", ["pending", "approved", "excluded"]), change("status")),
         select(t("review.rating"), R.filters.rating, some("rating", ["good", "bad", "corrected"]), change("rating")),
-        select(t("review.flag"), R.filters.flag, some("flag", ["any", "conflict", "duplicate", "personal", "control", "repetition"]), change("flag")),
+        select(t("review.flag"), R.filters.flag, some("flag", ["any", "conflict", "duplicate", "personal", "control", "repetition", "cut", "context", "flood"]), change("flag")),
         select(t("review.version"), R.filters.version, versions, change("version")),
         el("span", { class: "jv-days" }, day("since", "review.since"), "–", day("until", "review.until")),
         el("button", { class: "jv-link", id: "jv-filter-reset", onclick: () => (filterReview({ ...NO_FILTERS }), drawFilters()) }, t("review.reset_filters")),

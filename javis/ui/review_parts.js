@@ -1,6 +1,6 @@
 // What a card says beside the answer: flags, personal data, similar answers, what would be learned.
 
-const FLAG_ICONS = { conflict: "branch", duplicate: "copy", personal: "lock", control: "code", repetition: "again" };
+const FLAG_ICONS = { conflict: "branch", duplicate: "copy", personal: "lock", control: "code", repetition: "again", cut: "end", context: "left", flood: "more" };
 
 function flagsNode(whole) {
   if (!whole.flags.length) return "";
@@ -48,10 +48,9 @@ async function previewMask(whole) {
   const box = dialog(
     t("review.mask"),
     [
-      el("p", {}, nothing ? t("review.mask_nothing") : t("review.mask_found", { kinds: masked.found.map(personalWord).join(", ") })),
+      el("p", {}, nothing ? t(masked.found.length ? "review.mask_earlier" : "review.mask_nothing") : t("review.mask_found", { kinds: masked.found.map(personalWord).join(", ") })),
       pair("review.edit_message", masked.before.user, masked.user),
       masked.target === null ? "" : pair("review.edit_answer", masked.before.target, masked.target),
-      masked.earlier ? el("p", { class: "jv-hint" }, t("review.mask_earlier")) : "",
     ],
     [el("button", { class: "jv-plain", onclick: () => box.close() }, t("cancel")), nothing ? "" : el("button", { class: "jv-primary", onclick: accept }, t("review.mask_accept"))],
     { wide: true },

@@ -9,7 +9,7 @@ from javis.core.errors import JavisError, UserInputError
 from javis.core.learning import FLAG_KINDS, Flag, ReviewRow, Status
 from javis.service.review import ReviewFilters
 from javis.service.services import Services
-from javis.ui.edge import Edge, Handler, Json, Payload, User
+from javis.ui.edge import Edge, Handler, Json, Payload, User, unexpected
 from javis.ui.texts import Texts
 
 PAGE_ROWS = 50
@@ -147,7 +147,8 @@ class Reviewing:
 
     def _readiness(self) -> Json:
         readiness = self._services.feedback.readiness()
-        return {**asdict(readiness), "share": readiness.share}
+        first = len(self._services.versions.all()) == 1
+        return {**asdict(readiness), "share": readiness.share, "first": first}
 
     def _whole(self, user: User, row: ReviewRow) -> Json:
         return {
@@ -212,10 +213,6 @@ def filters_of(payload: Payload) -> ReviewFilters:
         status=chosen("status", get_args(Status)),
         text=_filter_text(fields, "text"),
     )
-
-
-def unexpected(name: str) -> UserInputError:
-    return UserInputError("bad_request", "The page sent something unexpected ({name}).", name=name)
 
 
 def one_of(payload: Payload, name: str, known: tuple[str, ...]) -> str:

@@ -22,7 +22,7 @@ function buildSidebar() {
       el("button", { id: "jv-new", onclick: () => newChat() }, icon("plus"), el("span", {}, t("side.new"))),
       el("label", { class: "jv-search" }, icon("search"), search),
       el("div", { id: "jv-list", tabindex: "-1" }),
-      el("div", { id: "jv-foot" }, el("div", { id: "jv-ready" }), el("div", { class: "jv-row jv-files" }, el("button", { class: "jv-plain", onclick: () => file.click() }, icon("in"), t("side.import")), el("a", { class: "jv-plain", href: "api/conversations/export", download: "" }, icon("out"), t("side.export")), file)),
+      el("div", { id: "jv-foot" }, el("div", { id: "jv-run" }), el("div", { id: "jv-ready" }), el("div", { class: "jv-row jv-files" }, el("button", { class: "jv-plain", onclick: () => file.click() }, icon("in"), t("side.import")), el("a", { class: "jv-plain", href: "api/conversations/export", download: "" }, icon("out"), t("side.export")), file)),
     ),
     el("div", { id: "jv-shade", onclick: closeDrawer }),
   );
@@ -219,10 +219,12 @@ function paintReadiness(r) {
   const host = $("jv-ready");
   if (!host) return;
   const done = r.usable >= r.goal;
-  const words = done ? t("ready.done") : t("ready.count", { usable: number(r.usable), goal: number(r.goal) });
+  const words = done ? t(r.first ? "ready.done" : "ready.done_next") : t("ready.count", { usable: number(r.usable), goal: number(r.goal) });
   const look = r.need_a_look ? ` · ${t("ready.look", { count: number(r.need_a_look) })}` : "";
   const bar = el("div", { class: "jv-meter", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": String(r.goal), "aria-valuenow": String(Math.min(r.usable, r.goal)), "aria-label": t("ready.label") }, el("i", { style: `width:${(100 * r.share).toFixed(1)}%` }));
-  const facts = [
+  const line = el("span", { class: "jv-ready-words" }, words + look);
+  if (isThere("review")) return host.replaceChildren(el("button", { class: `jv-ready-open${done ? " is-done" : ""}`, title: t("ready.open"), onclick: () => openFromMeter(done && !r.need_a_look) }, bar, line));
+  const counts = [
     ["ready.good", r.good],
     ["ready.bad", r.bad],
     ["ready.corrected", r.corrected],
@@ -230,13 +232,11 @@ function paintReadiness(r) {
     ["ready.personal", r.personal],
   ];
   const open = host.querySelector("details")?.open || false;
-  host.replaceChildren(
-    el(
-      "details",
-      { open },
-      el("summary", {}, bar, el("span", {}, words + look)),
-      el("p", {}, t("ready.what")),
-      el("dl", {}, facts.map(([key, value]) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, number(value))))),
-    ),
-  );
+  return host.replaceChildren(el("details", { open }, el("summary", {}, bar, line), el("p", {}, t("ready.what")), el("dl", {}, counts.map(([key, value]) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, number(value)))))));
+}
+
+function openFromMeter(ready) {
+  closeDrawer();
+  if (ready && V.parts.train !== false) showTab("admin", "train");
+  else showTab("review");
 }

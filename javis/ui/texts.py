@@ -41,7 +41,7 @@ class Texts:
         text = self.tables[language].get(f"error.{error.code}")
         if text is None or not _placeholders(text) <= error.values.keys():
             return str(error)
-        return text.format_map(self._named(language, error.values))
+        return text.format_map(self.named(language, error.values))
 
     def for_browser(self) -> str:
         """What the page's script says by itself, as a JSON object by language."""
@@ -51,9 +51,10 @@ class Texts:
         }
         return json.dumps(shown, ensure_ascii=False)
 
-    def _named(self, language: str, values: dict[str, object]) -> dict[str, object]:
-        # `check_text` names the field in English ("The message"); say it in the page's language.
+    def named(self, language: str, values: dict[str, object]) -> dict[str, object]:
+        """The values of an error, with the field that it names in the page's language."""
         table = self.tables[language]
         return {
-            k: table.get(f"field.{v}", v) if k in ("what", "name") else v for k, v in values.items()
+            k: table.get(f"field.{v}", v) if k in ("what", "name", "field") else v
+            for k, v in values.items()
         }

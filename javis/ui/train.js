@@ -16,7 +16,7 @@ async function openTrain() {
   const host = place("jv-train");
   if (!host.firstChild || host.jvLang !== lang) {
     host.jvLang = lang;
-    host.replaceChildren(el("div", { class: "jv-learnpage" }, ["notice", "live", "data", "how", "schedule", "history"].map((name) => el("div", { id: `jv-train-${name}` }))));
+    host.replaceChildren(el("div", { class: "jv-learnpage" }, ["live", "data", "how", "schedule", "history"].map((name) => el("div", { id: `jv-train-${name}` }))));
     $("jv-train-data").replaceChildren(skeleton());
     if (TR.state) drawTrain();
   }
@@ -34,7 +34,7 @@ async function loadTrain() {
   drawTrain();
   if (!TR.state) return;
   watchRun();
-  if (!TR.form) await chooseMethod(TR.method || TR.state.proposal.method || TR.state.methods[0]);
+  if (!TR.form) await chooseMethod(TR.method || TR.state.proposal.method);
 }
 
 const onTrain = () => V.tab === "admin" && V.section === "train";
@@ -46,7 +46,6 @@ function drawTrain() {
     $("jv-train-data").replaceChildren(failed(TR.failure, loadTrain));
     return;
   }
-  drawTrainNotice();
   drawLive();
   drawWhat();
   drawHow();
@@ -54,22 +53,18 @@ function drawTrain() {
   drawRuns();
 }
 
-function drawTrainNotice() {
-  const s = TR.state;
-  $("jv-train-notice").replaceChildren(...(s.chat_pauses ? [el("p", { class: "jv-alarm" }, t("train.chat_pauses"))] : []));
-}
-
 // What will be learned -----------------------------------------------------------------------
 
 function drawWhat() {
   const p = TR.state.proposal;
   const c = p.counts;
+  const { pending } = TR.state;
   const big = (value, key) => el("div", {}, el("strong", {}, number(value)), el("span", {}, t(key)));
   const day = (at) => new Date(at).toLocaleDateString(lang, { dateStyle: "medium" });
   const facts = [
     p.languages.length ? p.languages.map(languageName).join(", ") : "",
     p.first_at ? t("train.dates", { first: day(p.first_at), last: day(p.last_at) }) : "",
-    c.pending ? t("ready.look", { count: number(c.pending) }) : "",
+    pending ? t("ready.look", { count: number(pending) }) : "",
   ].filter(Boolean);
   $("jv-train-data").replaceChildren(
     card(
@@ -77,7 +72,7 @@ function drawWhat() {
       c.examples + c.pairs + c.judged
         ? [el("div", { class: "jv-numbers" }, big(c.examples, "train.examples"), big(c.pairs, "train.pairs"), big(c.judged, "train.judged")), el("p", { class: "jv-hint" }, facts.join(" · "))]
         : el("p", {}, t("train.nothing")),
-      el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: () => showTab(c.examples + c.judged || c.pending ? "review" : "chat") }, t(c.examples + c.judged || c.pending ? "train.look" : "review.to_chat"))),
+      el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: () => showTab(c.examples + c.judged || pending ? "review" : "chat") }, t(c.examples + c.judged || pending ? "train.look" : "review.to_chat"))),
     ),
   );
 }
@@ -123,7 +118,7 @@ function drawHow() {
   const proposed = TR.method === p.method;
   const choice = select(t("train.method"), TR.method, TR.state.methods.map((m) => [m, `${t(`method.${m.replace("-", "_")}`)}${m === p.method ? ` · ${t("train.proposed")}` : ""}`]), (m) => chooseMethod(m));
   const presets = TR.form.presets.length > 1 ? el("div", { class: "jv-switch", role: "group", "aria-label": t("train.presets") }, TR.form.presets.map((name) => el("button", { "aria-pressed": String(TR.preset === name), onclick: () => chooseMethod(TR.method, name) }, t(`preset.${name}`)))) : "";
-  const why = proposed && p.why ? t(`why.${p.why}`, numbersIn(p.values)) : t(`method.why_${TR.method.replace("-", "_")}`);
+  const why = proposed ? t(p.why, numbersIn(p.values)) : t(`method.why_${TR.method.replace("-", "_")}`);
   return host.replaceChildren(
     card(
       "train.how",
@@ -137,7 +132,7 @@ function drawHow() {
       el(
         "div",
         { class: "jv-row jv-start" },
-        el("button", { class: "jv-primary", id: "jv-train-start", disabled: busy || Boolean(missing), onclick: () => startRun(false) }, t("train.start", { version: TR.state.next_version })),
+        el("button", { class: "jv-primary", id: "jv-train-start", disabled: busy || Boolean(missing), onclick: () => startRun(false) }, t(TR.state.first ? "train.start_first" : "train.start")),
         el("button", { class: "jv-second", id: "jv-train-dry", disabled: busy || Boolean(missing), title: t("train.dry_hint"), onclick: () => startRun(true) }, t("train.dry")),
         busy ? el("span", { class: "jv-hint" }, t("train.busy")) : "",
       ),

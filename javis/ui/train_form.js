@@ -5,7 +5,7 @@ function hyperparameterFields() {
 }
 
 function hyperparameterField(field) {
-  const value = TR.changed[field.name] ?? field.value;
+  const value = field.name in TR.changed ? TR.changed[field.name] : field.value;
   const set = (v) => {
     if (v === undefined) delete TR.changed[field.name];
     else TR.changed[field.name] = v;
@@ -15,15 +15,15 @@ function hyperparameterField(field) {
   let box;
   if (field.kind === "flag") {
     box = el("input", { type: "checkbox", role: "switch", id, checked: Boolean(value), onchange: (e) => set(e.target.checked) });
-  } else if (field.choices) {
+  } else if (field.kind === "choice") {
     box = select(t(`hyper.${field.name}`), String(value), field.choices.map((c) => [c, c]), set);
     box.id = id;
   } else {
-    box = el("input", { type: "text", class: "jv-field", id, inputmode: field.kind === "text" ? "text" : "decimal", autocomplete: "off", onchange: (e) => set(fieldValue(field, e.target)) });
-    box.value = value === null ? "" : String(value);
+    box = el("input", { type: "text", class: "jv-field", id, inputmode: field.kind === "modules" ? "text" : "decimal", autocomplete: "off", onchange: (e) => set(fieldValue(field, e.target)) });
+    box.value = value === null ? "" : Array.isArray(value) ? value.join(", ") : String(value);
     box.placeholder = field.optional ? t("hyper.auto") : "";
   }
-  const range = field.low === null || field.low === undefined ? "" : t("hyper.range", { low: plainNumber(field.low), high: plainNumber(field.high) });
+  const range = !["whole", "number"].includes(field.kind) ? "" : t("hyper.range", { low: plainNumber(field.low), high: plainNumber(field.high) });
   return el("div", { class: "jv-hyper" }, el("label", { for: id }, t(`hyper.${field.name}`)), box, el("p", { class: "jv-hint" }, t(`hyper.why_${field.name}`), range ? ` ${range}` : ""));
 }
 
@@ -31,10 +31,10 @@ const plainNumber = (n) => (Math.abs(n) >= 1e-3 || n === 0 ? number(n, 4) : n.to
 
 // What was typed, as the server expects it; it says itself what is out of range.
 function fieldValue(field, input) {
-  const text = input.value.trim().replace(/,/g, field.kind === "text" ? "," : "");
-  if (field.kind === "text") return text || undefined;
+  const text = input.value.trim();
   if (!text) return field.optional ? null : undefined;
-  const found = Number(text);
+  if (field.kind === "modules") return text === "all-linear" ? text : text.split(/[\s,]+/).filter(Boolean);
+  const found = Number(text.replace(/,/g, ""));
   input.setAttribute("aria-invalid", String(!Number.isFinite(found)));
   return Number.isFinite(found) ? found : text;
 }

@@ -115,7 +115,7 @@ def test_thumbs_survive_the_next_answer_a_reload_and_another_conversation(open_p
 
 def test_readiness_counts_along(open_page: Open) -> None:
     page = open_page(user="ready")
-    words = page.locator("#jv-ready summary span")
+    words = page.locator(".jv-ready-words")
     expect(words).to_contain_text("of 500")
     before = int(words.inner_text().split()[0])
     act(chat(page, "something new to rate"), "good").click()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from string import Formatter
 from typing import get_args
@@ -12,8 +13,13 @@ from typing import get_args
 import pytest
 
 from javis.core.errors import ContextOverflow, EngineError, JavisError, UserInputError
+from javis.core.learning import FLAG_KINDS, METHODS, JobState, Prices, Status
 from javis.core.types import REASONS, Finish, check_text
+from javis.eval import gate
+from javis.train import recommend
+from javis.train.hyperparameters import RANGES
 from javis.ui.texts import LANGUAGES, Texts
+from javis.versions.history import Reason
 
 JAVIS = Path(__file__).resolve().parents[2] / "javis"
 ERRORS = {
@@ -30,6 +36,55 @@ ERRORS = {
 }
 WHOLE_SENTENCES = {"version_damaged", "version_not_for_engine"}
 """Codes whose many sentences are written where they are raised; the page shows those."""
+
+FAMILIES = {
+    "tabs": ("chat", "review", "admin"),
+    "theme": ("auto", "light", "dark"),
+    "thumb": ("good", "bad"),
+    "composer": ("send", "stop"),
+    "saved": ("defaults", "preset", "preset_deleted"),
+    "rating": ("good", "bad", "corrected", "none"),
+    "sections": ("train", "versions", "system"),
+    "status": tuple(f"{c}{s}" for c in ("", "count_") for s in get_args(Status)),
+    "role": ("system", "user", "assistant"),
+    "review": (
+        *(f"any_{name}" for name in ("status", "rating", "flag", "version")),
+        "edit",
+        *(f"done_{action}" for action in ("approve", "edit", "exclude")),
+        *(f"bulk_{action}_done" for action in ("approve", "exclude", "reset")),
+    ),
+    "export": ("all", "good", "bad"),
+    "format": tuple(
+        f"{why}{name}"
+        for why in ("", "why_")
+        for name in ("messages", "sharegpt", "alpaca", "preference", "kto", "csv")
+    ),
+    "estimate": ("local", "rented", "serverless"),
+    "phase": ("queued", "preparing", "training", "scoring", "publishing", "cancelling"),
+    "decide": (
+        *("rejected_title", "failed_title", "cancelled_title"),
+        *("passed_base", "passed_current", "succeeded", "failed", "cancelled"),
+    ),
+    "gate": ("base", "current", "candidate"),
+    "schedule": ("turns", "days"),
+    "personal": (
+        *("email", "resident_number", "foreigner_number", "phone", "account", "card", "address"),
+        *("business_number", "passport", "driver_licence", "ip", "secret"),
+    ),
+}
+"""Words whose keys the script puts together."""
+GROWING = {
+    "flag": (*FLAG_KINDS, *(f"why_{kind}" for kind in FLAG_KINDS), "any"),
+    "method": tuple(f"{why}{m.replace('-', '_')}" for why in ("", "why_") for m in METHODS),
+    "hyper": tuple(f"{why}{name}" for why in ("", "why_") for name in RANGES),
+    "preset": tuple(recommend.PRESETS),
+    "price": tuple(f.name for f in fields(Prices)),
+    "state": get_args(JobState),
+    "history": get_args(Reason),
+}
+"""The same, of what other parts of the program list: a new one there needs words here."""
+CHECKS = set(re.findall(r'"(gate\.[a-z_]+)"', Path(gate.__file__).read_text("utf-8")))
+WHYS = set(re.findall(r'"(why\.[a-z_]+)"', Path(recommend.__file__).read_text("utf-8")))
 
 
 def raised(source: str) -> Iterator[tuple[str, set[str] | None]]:
@@ -89,6 +144,14 @@ def test_an_error_names_only_what_it_carries(texts: Texts) -> None:
             assert any(values is None or wanted <= values for values in uses), code
 
 
+def test_every_word_that_the_script_says_is_there(texts: Texts) -> None:
+    source = "\n".join(p.read_text(encoding="utf-8") for p in (JAVIS / "ui").glob("*.js"))
+    said = set(re.findall(r"""\bt\(\s*["']([a-z_0-9.]+)["']""", source))
+    said |= set(re.findall(r"""\? "([a-z_]+\.[a-z_0-9]+)" : "[a-z_]+\.[a-z_0-9]+\"""", source))
+    assert len(said) > 200
+    assert said - texts.tables["en"].keys() == set()
+
+
 def test_no_word_is_left_over(texts: Texts) -> None:
     pages = [*(JAVIS / "ui").glob("*.py"), *(JAVIS / "ui").glob("*.js")]
     source = "\n".join(path.read_text(encoding="utf-8") for path in pages)
@@ -97,13 +160,21 @@ def test_no_word_is_left_over(texts: Texts) -> None:
     used |= {f"reason.{r}" for r in REASONS}
     used |= {f"finish.{f}" for f in ("cancelled", "length", "interrupted", "edited")}
     used |= {f"finish.name_{f}" for f in get_args(Finish)}
-    used |= {f"tabs.{name}" for name in ("chat", "admin")}
-    used |= {f"theme.{name}" for name in ("auto", "light", "dark")}
-    used |= {f"thumb.{name}" for name in ("good", "bad")}
-    used |= {f"composer.{name}" for name in ("send", "stop")}
-    used |= {f"saved.{name}" for name in ("defaults", "preset", "preset_deleted")}
+    used |= {f"{family}.{name}" for family, names in FAMILIES.items() for name in names}
+    used |= {f"{family}.{kind}" for family, kinds in GROWING.items() for kind in kinds}
+    used |= {f"{name}{end}" for name in CHECKS for end in ("", "_no")}
+    used |= WHYS
     left = {k for k in texts.tables["en"] if k not in used and not k.startswith("field.")}
     assert left == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_everything_that_is_listed_elsewhere_has_words(texts: Texts, language: str) -> None:
+    wanted = {f"{family}.{kind}" for family, kinds in GROWING.items() for kind in kinds}
+    wanted |= {f"{name}{end}" for name in CHECKS for end in ("", "_no")}
+    wanted |= {f"field.{name}" for name in RANGES} | WHYS
+    assert len(CHECKS) > 5 and len(WHYS) > 3
+    assert wanted - texts.tables[language].keys() == set()
 
 
 def test_an_error_in_korean_names_the_field_in_korean(texts: Texts) -> None:

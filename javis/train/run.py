@@ -61,7 +61,7 @@ def train(config: TrainConfig, folder: Path, events: EventLog) -> dict[str, Any]
     material = encode_rows(config, rows, base.template)
     if material.left_out:
         events.add("warning", code="rows_too_long", rows=material.left_out)
-    before = _ask(base, base.model, material, events, 0, {})
+    before = _ask(base_reader(base), material, events, 0, {})
     scored = _scores_before(config, base, material, events)
     model = add_adapter(base, config.method, config.hyperparameters, config.seed)
     steps = _optimize(config, base, model, material, folder, events, scored.get("base"))
@@ -72,7 +72,7 @@ def train(config: TrainConfig, folder: Path, events: EventLog) -> dict[str, Any]
     reader = adapter_reader(base, model)
     if not config.dry_run:
         scored["candidate"] = _losses(reader, material.held)
-    after = _ask(base, model, material, events, steps["steps"], dict(enumerate(before)))
+    after = _ask(reader, material, events, steps["steps"], dict(enumerate(before)))
     steps["total_seconds"] = time.perf_counter() - began
     steps["peak_memory_bytes"] = memory_peak()
     return {
@@ -108,7 +108,7 @@ def _optimize(
         events,
         tokens_per_row=material.tokens / material.rows,
         evaluate=lambda: _held_out_loss(base, model, material.held),
-        sample=lambda step: _sample(base, model, material, events, step),
+        sample=lambda step: _sample(adapter_reader(base, model), material, events, step),
     )
     for callback in list(trainer.callback_handler.callbacks):
         if type(callback).__name__ in ("PrinterCallback", "ProgressCallback"):
@@ -219,10 +219,10 @@ def _rewards(held: Held, found: dict[str, Losses]) -> dict[str, Any] | None:
 
 
 def _ask(
-    base: Base, model: Any, material: Material, events: EventLog, step: int, before: dict[int, str]
+    reader: Reader, material: Material, events: EventLog, step: int, before: dict[int, str]
 ) -> list[str]:
     """Answers to the sample prompts, told as events."""
-    found = answers(base, model, material.prompts)
+    found = answers(reader, material.prompts)
     for number, (asked, answer) in enumerate(zip(material.prompts, found, strict=True)):
         values = {"before": answer, "after": ""}
         if number in before:
@@ -231,8 +231,8 @@ def _ask(
     return found
 
 
-def _sample(base: Base, model: Any, material: Material, events: EventLog, step: int) -> None:
-    found = answers(base, model, material.prompts[:1])
+def _sample(reader: Reader, material: Material, events: EventLog, step: int) -> None:
+    found = answers(reader, material.prompts[:1])
     for asked, answer in zip(material.prompts, found, strict=False):
         events.add("sample", step=step, prompt=_asked(asked), before="", after=answer)
 

@@ -3,47 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from javis.core.types import Message
 from javis.train.base import Base
+from javis.train.score import Reader
 
 _NEW_TOKENS = 40
 _PROMPT_TOKENS = 512
 
 
-def answers(base: Base, model: Any, prompts: Sequence[Sequence[Message]]) -> list[str]:
-    """What `model`, a causal model or a PeftModel over `base`, answers to each prompt."""
+def answers(reader: Reader, prompts: Sequence[Sequence[Message]]) -> list[str]:
+    """What a model answers to each prompt."""
     import torch  # heavy
     from transformers import GenerationConfig
 
     if not prompts:
         return []
+    base, module = reader.base, reader.module
     rows = [base.template.encode(prompt)[-_PROMPT_TOKENS:] for prompt in prompts]
     width = max(map(len, rows))
     # The prompts end together, so that the answers begin together.
-    ids = torch.tensor([[base.pad_id] * (width - len(row)) + row for row in rows])
+    ids = torch.tensor([[base.pad_id] * (width - len(row)) + row for row in rows]).to(base.device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-    stops = set(base.loaded.eos_ids) | {
-        base.loaded.tokenizer.control_tokens[base.template.end_of_turn]
-    }
+    control = base.loaded.tokenizer.control_tokens
+    stops = set(base.loaded.eos_ids) | {control[base.template.end_of_turn]}
     config = GenerationConfig(
         max_new_tokens=_NEW_TOKENS,
         do_sample=False,
         eos_token_id=sorted(stops),
         pad_token_id=base.pad_id,
     )
-    was_training = model.training
-    model.eval()
+    was_training = module.training
+    module.eval()
     with torch.inference_mode(), base.autocast():
-        found = model.generate(
-            input_ids=ids.to(base.device),
-            attention_mask=mask.to(base.device),
-            generation_config=config,
-        )
-    model.train(was_training)
-    new = found[:, -(found.shape[1] - width) :] if found.shape[1] > width else found[:, :0]
-    return [_text(base, row, stops) for row in new.tolist()]
+        # From embeddings, which a learned prompt is; only the new tokens come back.
+        found = module.generate(**reader.embed(ids, mask.to(base.device)), generation_config=config)
+    module.train(was_training)
+    return [_text(base, row, stops) for row in found.tolist()]
 
 
 def _text(base: Base, ids: Sequence[int], stops: set[int]) -> str:

@@ -62,22 +62,26 @@ class Reader:
         per_token = self._token_losses(states, labels)
         return [float(part.sum()) for part in per_token.split([len(row.answer) for row in rows])]
 
+    def embed(self, ids: Any, mask: Any) -> dict[str, Any]:
+        """Words as the model takes them, the learned prompt before them."""
+        import torch  # heavy
+
+        words = self.module.get_input_embeddings()(ids)
+        if self.prompt is None:
+            return {"inputs_embeds": words, "attention_mask": mask}
+        virtual = self.prompt.to(words)[None].expand(len(ids), -1, -1)
+        ones = mask.new_ones(len(ids), virtual.shape[1])
+        return {
+            "inputs_embeds": torch.cat([virtual, words], 1),
+            "attention_mask": torch.cat([ones, mask], 1),
+        }
+
     def _hidden(self, ids: Any, mask: Any) -> Any:
         import torch  # heavy
 
         with torch.inference_mode(), self.base.autocast():
-            if self.prompt is None:
-                read = self.module.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
-                return read.last_hidden_state
-            words = self.module.get_input_embeddings()(ids)
-            virtual = self.prompt.to(words)[None].expand(len(ids), -1, -1)
-            ones = mask.new_ones(len(ids), virtual.shape[1])
-            read = self.module.base_model(
-                inputs_embeds=torch.cat([virtual, words], 1),
-                attention_mask=torch.cat([ones, mask], 1),
-                use_cache=False,
-            )
-            return read.last_hidden_state[:, virtual.shape[1] :]
+            read = self.module.base_model(**self.embed(ids, mask), use_cache=False)
+        return read.last_hidden_state[:, -ids.shape[1] :]
 
     def _token_losses(self, states: Any, labels: Any) -> Any:
         import torch  # heavy

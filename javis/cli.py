@@ -152,6 +152,41 @@ def delete_version(name: str, models_dir: ModelsDir = None) -> None:
     typer.echo(delete(settings_from(models_dir=models_dir), name))
 
 
+@app.command()
+def export(
+    format: Annotated[
+        str, typer.Option(help="messages, sharegpt, alpaca, preference, kto or csv.")
+    ] = "messages",
+    filter: Annotated[str, typer.Option(help="good, bad or all.")] = "good",
+    output: Annotated[Path | None, typer.Option(help="A new file; - is the screen.")] = None,
+    data_dir: DataDir = None,
+    exports_dir: ExportsDir = None,
+) -> None:
+    """Write what may be learned from to a file that trainers read, also while the chat runs."""
+    from javis.commands import data
+    from javis.store import open_store
+
+    settings = settings_from(data_dir=data_dir, exports_dir=exports_dir)
+    with open_store(_existing(settings.journal)) as store:
+        data.export(settings, store, format, filter, output, typer.echo)  # type: ignore[arg-type]
+
+
+@app.command()
+def take_in(
+    file: Path,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Take in rows of an edited export, or made elsewhere, to be learned from."""
+    from javis.commands import data
+    from javis.store import open_store
+
+    settings = settings_from(data_dir=data_dir)
+    with open_store(_existing(settings.journal)) as store:
+        if not data.take_in(settings, store, file, typer.echo, dry_run=dry_run):
+            raise typer.Exit(1)
+
+
 @store_app.command("verify")
 def store_verify(data_dir: DataDir = None) -> None:
     """Read the whole journal and say whether every record is whole."""

@@ -14,10 +14,12 @@ from javis.api.auth import Auth
 from javis.api.chat import chat_router
 from javis.api.conversations import conversations_router
 from javis.api.errors import envelope, install_handlers
+from javis.api.export import export_router
 from javis.api.health import health_router
 from javis.api.login import login_router
 from javis.api.openai import openai_router
 from javis.api.pages import DOCS_PAGE
+from javis.api.review import review_router
 from javis.service.services import Services
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -52,6 +54,8 @@ def build_api(services: Services, auth: Auth) -> FastAPI:
     app.include_router(openai_router(services, auth))
     app.include_router(chat_router(services, auth))
     app.include_router(conversations_router(services, auth))
+    app.include_router(review_router(services, auth))
+    app.include_router(export_router(services, auth))
 
     @app.get("/docs", include_in_schema=False)
     def docs() -> Response:

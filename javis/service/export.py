@@ -21,6 +21,8 @@ from javis.service.review import ReviewService
 from javis.service.taking_in import TakenIn, Taking
 from javis.store import Store, now_iso
 
+__all__ = ["FILTERS", "FORMATS", "ExportService", "Exported", "Filter", "Format", "Writing"]
+
 BLOCK_CHARS = 1 << 18
 
 

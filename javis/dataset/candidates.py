@@ -50,6 +50,7 @@ class Candidate:
     prompt_key: int
     """Equal for prompts that are the same but for blanks and sentence marks."""
     learned_key: int
+    """Equal for the same answer, word by word."""
     own: tuple[Flag, ...] = ()
     """Flags that follow from the turn itself."""
     related: tuple[Flag, ...] = field(default=())
@@ -178,7 +179,7 @@ class Reader:
         target = target_of(turn, feedback, decision, state)
         user = str((edit or {}).get("user") or turn.get("user", ""))
         system = str(turn.get("system_prompt", ""))
-        salt = salt_of(numbers(user), fold(system), len(path), fold(_context_of(path)))
+        salt = salt_of(numbers(user), " ".join(system.split()), len(path), _context_of(path))
         learned = target if target is not None else str(turn.get("reply", ""))
         finds = dict.fromkeys((*self._look(user), *self._look(target or "")))
         if edit is None:
@@ -203,7 +204,7 @@ class Reader:
             sibling_of=(turn.get("parent_id"), turn.get("user", "")),
             salt=salt,
             prompt_key=hash((fold(user), salt)),
-            learned_key=hash((fold(learned), numbers(learned))),
+            learned_key=hash(learned.strip()),
             own=_own_flags(turn, target, edit, tuple(finds), _shut_out(path, decision_of)),
         )
 

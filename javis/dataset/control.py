@@ -34,12 +34,15 @@ class ControlTokens:
         literals = {*KNOWN, *filter(None, more)}
         self._literals = sorted(literals, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, self._literals)))
-        # Almost every one starts so; most texts are done after a look for these.
-        self._starts = tuple({literal[:2] for literal in literals})
+        # Most texts are done after a look for these.
+        self._starts = tuple({literal[0] for literal in literals})
 
     def find(self, text: str) -> tuple[str, ...]:
         """The literals in `text`, each once, in the order of their first place."""
-        if not any(start in text for start in self._starts):
+        for start in self._starts:
+            if start in text:
+                break
+        else:
             return ()
         found = dict.fromkeys(match.group() for match in self._pattern.finditer(text))
         if "[INST]" in found:

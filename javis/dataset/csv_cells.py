@@ -9,15 +9,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-_RISKY = re.compile(r"^([\s\u00a0\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－−＠]|[\t\r\x00]|')")
+_RISKY = re.compile(r"(?m)^(?:[\s\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－−＠]|[\t\r\x00]|')")
 _LINE = re.compile(r"\r\n|\r|\n")
 
 
 def safe(cell: str) -> str:
     """The cell with an apostrophe before each line that could be a formula."""
-    if not cell:
+    if "\r" not in cell and not _RISKY.search(cell):
         return cell
     return _each_line(cell, lambda line: f"'{line}" if _RISKY.match(line) else line)
 
@@ -44,8 +44,7 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
         start = reader.line_num + 1
 
 
-def _each_line(cell: str, change: object) -> str:
-    assert callable(change)
+def _each_line(cell: str, change: Callable[[str], str]) -> str:
     ends = [*_LINE.findall(cell), ""]
     return "".join(
         f"{change(line)}{end}" for line, end in zip(_LINE.split(cell), ends, strict=True)

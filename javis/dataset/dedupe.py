@@ -6,11 +6,12 @@ A text is folded first (NFKC, case, no blanks, no sentence marks), so that `ì˜¤ë
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,24 +101,26 @@ class NearIndex:
         self._new: dict[tuple[int, int], list[int]] = defaultdict(list)
         self._added = 0
 
-    def add(self, items: Sequence[tuple[int, str, int]]) -> None:
-        """Add (id, folded text, salt); an id may be added once."""
-        if len(items) < _CHUNK // 10:
-            for id_, folded, salt in items:
+    def add(self, items: Iterable[tuple[int, str, int]]) -> None:
+        """Add (id, folded text, salt). The texts are not kept."""
+        chunks = _chunks(items)
+        first = next(chunks, [])
+        if len(first) < _CHUNK // 10:
+            for id_, folded, salt in first:
                 for band, value in enumerate(_band_hashes([folded], [salt])[0].tolist()):
                     self._new[band, value].append(id_)
-            self._added += len(items)
+            self._added += len(first)
             if self._added > _MERGE_AT:
                 self._merge()
             return
-        ids = np.array([item[0] for item in items], np.int64)
-        hashes = np.concatenate(
-            [
-                _band_hashes([text for _, text, _ in chunk], [salt for *_, salt in chunk])
-                for chunk in (items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK))
-            ]
-        )
-        self._extend(hashes.T, np.broadcast_to(ids, (BANDS, len(items))))
+        ids: list[int] = []
+        hashes: list[Hashes] = []
+        for chunk in itertools.chain([first], chunks):
+            ids += [id_ for id_, _, _ in chunk]
+            texts, salts = [text for _, text, _ in chunk], [salt for *_, salt in chunk]
+            hashes.append(_band_hashes(texts, salts))
+        same_ids = np.broadcast_to(np.array(ids, np.int64), (BANDS, len(ids)))
+        self._extend(np.concatenate(hashes).T, same_ids)
 
     def candidates(self, folded: str, salt: int) -> list[int]:
         """Ids that may be alike, the likeliest first, at most MAX_LOOKS."""
@@ -181,6 +184,12 @@ class NearIndex:
             all_hashes[band] = all_hashes[band][order]
             all_ids[band] = all_ids[band][order]
         self._hashes, self._ids = all_hashes, all_ids
+
+
+def _chunks(items: Iterable[tuple[int, str, int]]) -> Iterator[list[tuple[int, str, int]]]:
+    rest = iter(items)
+    while chunk := list(itertools.islice(rest, _CHUNK)):
+        yield chunk
 
 
 _MIX = np.random.default_rng(_SEED).integers(1, 2**63, ROWS, dtype=np.uint64) | np.uint64(1)

@@ -45,7 +45,6 @@ class Rule:
 _DIGIT = re.compile(r"\d")
 _LONG_NUMBER = re.compile(r"\d(?:[\s.\-–)/]{0,3}\d){6}")
 _ADDRESS_END = re.compile(r"[로길동리가]\s?(?:산\s?)?\d")
-_SIGNS_WITHOUT_DIGIT = ("@", "＠", "PRIVATE KEY", "sk-")
 _SECRET_SIGNS = (
     *("sk-", "sk_", "rk_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
     *("AKIA", "ASIA", "AIza", "xox", "hf_", "gsk_", "npm_", "pypi-", "eyJ", "PRIVATE KEY"),
@@ -55,7 +54,10 @@ _WIDE = re.compile(r"[^\x00-\x7f]")
 
 
 def may_hold(text: str) -> bool:
-    return bool(_DIGIT.search(text)) or any(sign in text for sign in _SIGNS_WITHOUT_DIGIT)
+    """False for nearly every text without personal data, and never for one with."""
+    if _DIGIT.search(text):
+        return True
+    return "@" in text or "＠" in text or "PRIVATE KEY" in text or "sk-" in text
 
 
 def rules_for(text: str) -> Iterator[Rule]:

@@ -26,7 +26,6 @@ class Relations:
         self._groups: dict[int, list[Candidate]] = {}
         """Candidates of one prompt, by its key."""
         self._near = NearIndex()
-        self._indexed: set[int] = set()
         self._links: dict[int, set[int]] = {}
         """Keys of prompts that are nearly the same; most have none."""
         self._owners: dict[str, dict[str, Candidate]] = defaultdict(dict)
@@ -37,11 +36,12 @@ class Relations:
         keys = {candidate.prompt_key for candidate in (*gone, *new)}
         for candidate in gone:
             self._take_out(candidate)
+        fresh = [key for key in keys if key not in self._groups]
         for candidate in new:
             self._groups.setdefault(candidate.prompt_key, []).append(candidate)
             if candidate.owner not in self._trusted:
                 self._owners[candidate.owner][candidate.turn_id] = candidate
-        self._link([key for key in keys if key not in self._indexed and self._groups.get(key)])
+        self._link(fresh)
         for key in list(keys):
             keys |= self._links.get(key, set())
             if not self._groups.get(key):
@@ -71,7 +71,6 @@ class Relations:
     def _forget(self, key: int) -> None:
         """Nobody has this prompt any more."""
         self._groups.pop(key, None)
-        self._indexed.discard(key)
         for other in self._links.pop(key, ()):
             self._links[other].discard(key)
         if len(self._near) > 1000 + 2 * len(self._groups):
@@ -79,20 +78,17 @@ class Relations:
 
     def _link(self, fresh: Sequence[int]) -> None:
         """Find the prompts that nearly say the same as these, which were not known before."""
-        items = []
-        for key in fresh:
-            first = self._groups[key][0]
-            items.append((key, fold(message_of(first)), first.salt))
-        if not self._indexed:
+        firsts = (self._groups[key][0] for key in fresh)
+        items = ((c.prompt_key, fold(message_of(c)), c.salt) for c in firsts)
+        if not len(self._near):
             self._near.add(items)
             for one, other in self._near.pairs():
                 self._link_pair(one, other)
-        else:
-            for key, folded, salt in items:
-                for other in self._near.candidates(folded, salt):
-                    self._link_pair(key, other)
-                self._near.add([(key, folded, salt)])
-        self._indexed.update(fresh)
+            return
+        for key, folded, salt in items:
+            for other in self._near.candidates(folded, salt):
+                self._link_pair(key, other)
+            self._near.add([(key, folded, salt)])
 
     def _link_pair(self, one: int, other: int) -> None:
         first, second = self._groups.get(one), self._groups.get(other)

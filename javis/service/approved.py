@@ -31,15 +31,15 @@ class Frozen:
     """The approved turns and the rows that were taken in, as of one moment."""
 
     def __init__(
-        self, snapshot: Snapshot, candidates: Sequence[Candidate], everything: bool
+        self, snapshot: Snapshot, candidates: dict[str, Candidate], everything: bool
     ) -> None:
         self.sequence = snapshot.sequence
         """Number of the last commit that is in it."""
         self._turns = snapshot.turns
         self._places = {row["id"]: doc for doc, row in snapshot.conversations.items()}
         # Now: what a candidate is flagged for may change later.
-        approved = [c for c in candidates if c.status(everything) == "approved"]
-        self._candidates = {c.turn_id: c for c in candidates}
+        approved = [c for c in candidates.values() if c.status(everything) == "approved"]
+        self._candidates = candidates
         self._replaced: dict[str, list[Taken]] = defaultdict(list)
         self.foreign: list[Taken] = []
         """Taken-in rows that belong to no turn of this store."""

@@ -269,7 +269,7 @@ class ReviewService:
                 if before == self._index.revision == self._store.reviews.learning_revision:
                     break
             everything = self._preferences.review_everything()
-            return Frozen(snapshot, tuple(self._index.candidates.values()), everything)
+            return Frozen(snapshot, self._index.candidates.copy(), everything)
 
     def approved(self) -> Approved:
         """Everything that may be learned from, as of one moment."""

@@ -21,6 +21,7 @@ from javis.store.records import FEEDBACK
 from javis.store.reviews import REVIEWS, Snapshot
 
 Newest = tuple[int, Row]
+Tags = tuple[tuple[str, ...], ...]
 
 
 class ReviewIndex:
@@ -34,7 +35,9 @@ class ReviewIndex:
         self.relations = Relations(self._trusted)
         self.tally: Counter[tuple[str, ...]] = Counter()
         """How many candidates there are of each kind; see `_tags`."""
-        self._tags: dict[str, tuple[tuple[str, ...], ...]] = {}
+        self._tags: dict[str, Tags] = {}
+        self._known_tags: dict[Tags, Tags] = {}
+        """Each combination once, as there are few."""
         self._conversations: dict[str, tuple[int, Row]] = {}
         """Of those with rated turns: id of the row, and the row it was read from."""
         self._by_conversation: dict[str, list[str]] = {}
@@ -117,17 +120,29 @@ class ReviewIndex:
         self._by_conversation.clear()
         self._waiting.clear()
         votes = _newest(rows.feedback)
-        decisions = {row["turn_id"]: row for _, row in sorted(rows.reviews.items())}
-        turns: dict[str, list[tuple[int, Row]]] = defaultdict(list)
+        decisions = _newest(rows.reviews)
         rated = {row["conversation_id"] for row in rows.turns.values() if row["id"] in votes}
+        turns: dict[str, list[int]] = defaultdict(list)
         for doc, row in rows.turns.items():
             if row["conversation_id"] in rated:
-                turns[row["conversation_id"]].append((doc, row))
+                turns[row["conversation_id"]].append(doc)
+
+        def vote_of(turn_id: str) -> Newest | None:
+            doc = votes.get(turn_id)
+            return None if doc is None else (doc, rows.feedback[doc])
+
+        def decision_of(turn_id: str) -> Row | None:
+            doc = decisions.get(turn_id)
+            return None if doc is None else rows.reviews[doc]
+
         new: list[Candidate] = []
         for doc, conversation in rows.conversations.items():
-            found = turns.get(conversation["id"])
-            if found:
-                new += self._read(doc, conversation, found, votes.get, decisions.get)
+            docs = turns.get(conversation["id"])
+            if docs:
+                found = [(turn, rows.turns[turn]) for turn in docs]
+                new += self._read(doc, conversation, found, vote_of, decision_of)
+        votes.clear()
+        turns.clear()
         self._replace((), new)
 
     def _read_one(self, conversation_id: str, rows: Snapshot) -> None:
@@ -172,6 +187,7 @@ class ReviewIndex:
             )
         for turn_id in self.relations.update(old, new):
             tags = _tags(self.candidates[turn_id])
+            tags = self._known_tags.setdefault(tags, tags)
             before = self._tags.get(turn_id, ())
             if tags != before:
                 self.tally.subtract(before)
@@ -200,12 +216,12 @@ def _newer(table: dict[int, dict[str, Any]], last: int) -> Iterator[Row]:
         yield table[doc]
 
 
-def _newest(feedback: Mapping[int, Row]) -> dict[str, Newest]:
-    """The judgement that counts of each turn. By id: the clock may have been set back."""
-    return {row["turn_id"]: (doc, row) for doc, row in sorted(feedback.items())}
+def _newest(history: Mapping[int, Row]) -> dict[str, int]:
+    """The entry that counts of each turn. By id: the clock may have been set back."""
+    return {history[doc]["turn_id"]: doc for doc in sorted(history)}
 
 
-def _tags(candidate: Candidate) -> tuple[tuple[str, ...], ...]:
+def _tags(candidate: Candidate) -> Tags:
     """What a candidate adds to the tally."""
     statuses = {candidate.status(False), candidate.status(True)}
     flags = {flag.kind for flag in candidate.flags}

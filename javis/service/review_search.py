@@ -39,8 +39,8 @@ def test_of(filters: ReviewFilters, everything: bool) -> Test:
         until = moment(filters.until, end=True)
         tests.append(lambda c: _rated_at(c) < until)
     if filters.text and filters.text.strip():
-        wanted = _folded(filters.text.strip())
-        tests.append(lambda c: _mentions(c, wanted))
+        finds = _finder(filters.text.strip())
+        tests.append(lambda c: any(finds(text) for text in _texts(c) if text))
     return lambda candidate: all(test(candidate) for test in tests)
 
 
@@ -82,18 +82,27 @@ def _says(candidate: Candidate, reply: str) -> bool:
     return str(candidate.turn.get("reply", "")).strip() == reply
 
 
-def _mentions(candidate: Candidate, wanted: str) -> bool:
+def _texts(candidate: Candidate) -> tuple[str | None, ...]:
     feedback = candidate.feedback
-    texts = (
+    reply = candidate.turn.get("reply")
+    return (
         message_of(candidate),
-        candidate.turn.get("reply"),
-        candidate.target,
+        reply,
+        None if candidate.target == reply else candidate.target,
         feedback.get("correction"),
         feedback.get("comment"),
     )
-    return any(wanted in _folded(text) for text in texts if text)
 
 
-def _folded(text: str) -> str:
+def _finder(wanted: str) -> Callable[[str], bool]:
+    """Whether a text mentions it, whatever the case."""
     # macOS types Hangul as single letters (NFD); they are to match whole syllables.
-    return unicodedata.normalize("NFC", text).casefold()
+    wanted = unicodedata.normalize("NFC", wanted).casefold()
+    if wanted.upper() == wanted:
+        # Hangul has no case, so most of the work can be left out.
+        return lambda text: wanted in _composed(text)
+    return lambda text: wanted in _composed(text).casefold()
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -15,7 +15,11 @@ from javis.api.errors import envelope
 MIB = 1024 * 1024
 MAX_BODY_BYTES = 8 * MIB
 MAX_FILE_BYTES = 64 * MIB
-FILE_PATHS = ("/api/conversations/import", "/api/export-training/take-in")
+FILE_PATHS = (
+    "/api/conversations/import",
+    "/api/export-training/take-in",
+    "/api/versions/import",
+)
 """Where a whole library or data set may come in."""
 SILENCE_S = 30.0
 """A sender that says nothing for so long in the middle of its body is given up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 from contextlib import suppress
@@ -32,12 +33,23 @@ class EventLog:
         """Append an event. OSError when the disk is full."""
         self._number += 1
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        row = {"number": self._number, "at": at, "kind": kind, "values": values}
+        row = {"number": self._number, "at": at, "kind": kind, "values": finite(values)}
         line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
         os.write(self._fd, line.encode("utf-8", "replace"))
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def finite(value: Any) -> Any:
+    """JSON has no infinity and no NaN: such a number becomes null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    return value
 
 
 class Heartbeat:

@@ -51,7 +51,6 @@ def train(config: TrainConfig, folder: Path, events: EventLog) -> dict[str, Any]
     Raises TrainError, EngineError or VersionError with what went wrong.
     """
     began = time.perf_counter()
-    events.add("phase", phase="preparing")
     if config.dry_run:
         hyper = replace(config.hyperparameters, max_steps=_DRY_STEPS, save_steps=1_000_000)
         config = replace(config, hyperparameters=hyper, resume=False)

@@ -21,7 +21,7 @@ from javis.core.errors import AlreadyTraining, JavisError, TrainError
 from javis.engine.files import atomic_file
 from javis.engine.hf_model import prepare_process
 from javis.train.config import TrainConfig
-from javis.train.events import EventLog, Heartbeat
+from javis.train.events import EventLog, Heartbeat, finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +79,7 @@ def _prepare() -> None:
 
 def _outcome(folder: Path, events: EventLog) -> dict[str, Any]:
     try:
+        events.add("phase", phase="preparing")
         config = TrainConfig.read(folder)
         with _only_one(folder.parent):
             from javis.train.run import train  # heavy: torch, trl
@@ -104,7 +105,8 @@ def _plain(error: Exception) -> JavisError:
         )
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     # torch and safetensors wrap what the system said.
-    if full or "No space left on device" in text or "file write failed" in text:
+    wrapped = ("(os error 28)", "(os error 122)", "(os error 27)", "No space left on device")
+    if full or any(t in text for t in (*wrapped, "file write failed")):
         return TrainError(
             "train_disk_full",
             "The disk became full during the training. Make room and resume it.",
@@ -133,20 +135,9 @@ def _tell(events: EventLog, result: dict[str, Any]) -> None:
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:
     """Whole or not at all."""
-    text = json.dumps(_finite(result), ensure_ascii=False, allow_nan=False, indent=1)
+    text = json.dumps(finite(result), ensure_ascii=False, allow_nan=False, indent=1)
     with atomic_file(folder / RESULT) as temporary:
         temporary.write_text(text, "utf-8")
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: such a number becomes null."""
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return value
 
 
 def stop_at_term(folder: Path) -> None:

@@ -1,15 +1,13 @@
-"""Which conversations are learned from and which are held out, decided by their ids."""
+"""Training, validation and test rows: by conversation, and the same again when data grows."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol, TypeVar
 
-HELD_OUT = 8
-"""Conversations that the gate gets at least, if there are four times as many: with fewer it could
-not tell learning from luck."""
-_VALID, _TEST = 0.1, 0.2
+Side = Literal["train", "valid", "test"]
+VALID_SHARE, TEST_SHARE = 0.1, 0.1
 
 
 class HasConversation(Protocol):
@@ -17,43 +15,46 @@ class HasConversation(Protocol):
     def conversation_id(self) -> str: ...
 
 
-Row = TypeVar("Row", bound=HasConversation | Mapping[str, Any])
+T = TypeVar("T", bound=HasConversation)
 
 
-def split(rows: Iterable[Row], seed: int = 0) -> tuple[list[Row], list[Row], list[Row]]:
-    """(train, valid, test), about 80, 10 and 10 % of the conversations; the order stays.
+def split(rows: Sequence[T], seed: int = 0) -> tuple[list[T], list[T], list[T]]:
+    """Rows to train on, to judge by, and to keep unseen: about 80, 10 and 10 % of conversations.
 
-    A conversation is never on two sides, and stays on its side when others come, but for small
-    sets: there, more are taken to `valid`, and go back to learning once there are enough others.
+    Several lists that belong together (examples and pairs of one run) need the sides of all their
+    conversations: see `sides`.
     """
-    rows = list(rows)
-    places = {_conversation(row): 0.0 for row in rows}
-    places = {name: _place(name, seed) for name in places}
-    valid = {name for name, place in places.items() if place < _VALID}
-    test = {name for name, place in places.items() if _VALID <= place < _TEST}
-    wanted = min(HELD_OUT, max(len(places) // 4, 1 if len(places) > 1 else 0))
-    for name in sorted(places, key=lambda n: (places[n], n)):
-        if len(valid) >= wanted:
-            break
-        valid.add(name)
-    test -= valid
-    if places and valid | test == places.keys():
-        # Something must be left to learn from.
-        back = max(places, key=lambda n: (places[n], n))
-        valid.discard(back)
-        test.discard(back)
-    parts: tuple[list[Row], list[Row], list[Row]] = ([], [], [])
+    side_of = sides((row.conversation_id for row in rows), seed)
+    parts: dict[Side, list[T]] = {"train": [], "valid": [], "test": []}
     for row in rows:
-        name = _conversation(row)
-        parts[1 if name in valid else 2 if name in test else 0].append(row)
-    return parts
+        parts[side_of[row.conversation_id]].append(row)
+    return parts["train"], parts["valid"], parts["test"]
 
 
-def _conversation(row: HasConversation | Mapping[str, Any]) -> str:
-    return str(row["conversation_id"] if isinstance(row, Mapping) else row.conversation_id)
+def sides(conversation_ids: Iterable[str], seed: int = 0) -> dict[str, Side]:
+    """The side of each conversation, from a hash of its id.
+
+    So it stays on its side whatever comes later. With two conversations or more, valid and train
+    are never empty: the conversation with the smallest hash is for validation, until one comes that
+    is so by itself. It never goes from train to valid as data grows, but in the rare case that the
+    first few were all held out and one of them had to be trained on.
+    """
+    places = {i: _place(i, seed) for i in conversation_ids}
+    found = {i: _side(place) for i, place in places.items()}
+    ranked = sorted(places, key=lambda i: (places[i], i))
+    if len(ranked) > 1:
+        found[ranked[0]] = "valid"
+        if "train" not in found.values():
+            found[ranked[-1]] = "train"
+    return found
 
 
-def _place(name: str, seed: int) -> float:
-    """From 0 to 1, by chance but always the same."""
-    digest = hashlib.sha256(f"{seed}:{name}".encode("utf-8", "replace")).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+def _place(conversation_id: str, seed: int) -> float:
+    digest = hashlib.sha256(f"{seed}:{conversation_id}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8]) / 2**64
+
+
+def _side(place: float) -> Side:
+    if place < VALID_SHARE:
+        return "valid"
+    return "test" if place < VALID_SHARE + TEST_SHARE else "train"

@@ -10,19 +10,26 @@ import socket
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from javis.core.errors import StoreError, UserInputError
 from javis.core.protocols import Engine
 from javis.core.settings import Settings
 from javis.engine import catalog, hardware
+from javis.service.learning import train_base
+from javis.service.publishing import publisher_for
 from javis.service.services import Services, join
+from javis.service.versions import VersionWatcher
 from javis.store import Store, maintenance, open_store
+from javis.versions.publish import clean_up
 from javis.versions.registry import Registry
+
+if TYPE_CHECKING:
+    from javis.api.auth import Auth
 
 Say = Callable[[str], None]
 
@@ -34,6 +41,14 @@ PURGE_AFTER_S = 7 * 24 * 3600
 """How long a deleted conversation can be brought back."""
 
 
+class Watcher(Protocol):
+    """Something that goes on by itself while the program runs."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
     """A running program, without its web server."""
@@ -41,6 +56,12 @@ class Application:
     services: Services
     store: Store
     engine: Engine
+    watchers: Sequence[Watcher] = ()
+
+    def start_watching(self) -> None:
+        """Look after training, the schedule and new versions, in threads of their own."""
+        for watcher in self.watchers:
+            watcher.start()
 
     def stop_answers(self) -> None:
         """Let every running answer end; each stores what it has."""
@@ -48,8 +69,11 @@ class Application:
         self.services.completions.stop_all()
 
     def close(self) -> None:
-        """End the answers, then let go of the model and the journal."""
+        """End the answers, then let go of the model and the journal. A training run goes on."""
         self.stop_answers()
+        for watcher in self.watchers:
+            watcher.stop()
+        self.services.training.let_go()
         deadline = time.monotonic() + CLOSE_S
         while not self.services.chat.idle and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -63,10 +87,26 @@ def build(settings: Settings, say: Say) -> Application:
     found = hardware.detect()
     choice = catalog.resolve(settings, found)
     engine = load_engine(settings, choice, found.cores, say)
+    if left := clean_up(settings.models_dir):
+        say(f"Removed what a crash had left half made: {', '.join(left)}.")
     registry = Registry(settings.models_dir)
     pinned = registry.from_path(settings.adapter_path) if settings.adapter_path else None
-    services = join(settings, store, engine, registry, pinned, choice.why)
-    return Application(services, store, engine)
+    path = catalog.obtain(choice, settings, say)
+    services = join(
+        settings,
+        store,
+        engine,
+        registry,
+        pinned,
+        choice.why,
+        base=train_base(choice, path),
+        publisher=publisher_for(settings.models_dir, choice, path),
+    )
+    watchers: list[Watcher] = [
+        VersionWatcher(services.versions),
+        *services.learning.watchers(),
+    ]
+    return Application(services, store, engine, watchers)
 
 
 def open_data(settings: Settings, say: Say) -> Store:
@@ -155,17 +195,15 @@ def diagnose(settings: Settings) -> Iterator[str]:
     yield from (f"Why         {reason}" for reason in choice.why)
 
 
-def make_asgi(application: Application) -> Any:
+def make_asgi(application: Application, auth: Auth) -> Any:
     """The routes, the guards in front of everything, and the page."""
     import gradio as gr  # heavy
 
     from javis.api.app import build_api
-    from javis.api.auth import Auth
     from javis.api.guards import install_guards
     from javis.ui.app import build_page, mount_options
 
     settings = application.services.settings
-    auth = Auth.from_settings(settings, settings.data_dir / "session.key")
     api = build_api(application.services, auth)
     install_guards(api, settings, auth)
     page = build_page(application.services, auth.user_of)
@@ -178,23 +216,26 @@ def serve(settings: Settings, *, window: bool = False, say: Say = print) -> None
 
     refuse_to_bind(settings)
     make_folders(settings)
-    # Here too, so that a mistyped JAVIS_USERS is told before a model is loaded.
-    Auth.from_settings(settings, settings.data_dir / "session.key")
+    # First, so that a mistyped JAVIS_USERS is told before a model is loaded.
+    auth = Auth.from_settings(settings, settings.data_dir / "session.key")
     listener = take_port(settings)
     quiet_libraries(settings)
     application = build(settings, say)
     try:
-        _run(application, listener, window=window, say=say)
+        application.start_watching()
+        _run(application, auth, listener, window=window, say=say)
     finally:
         application.close()
         listener.close()
 
 
-def _run(application: Application, listener: socket.socket, *, window: bool, say: Say) -> None:
+def _run(
+    application: Application, auth: Auth, listener: socket.socket, *, window: bool, say: Say
+) -> None:
     import uvicorn
 
     settings = application.services.settings
-    asgi = make_asgi(application)
+    asgi = make_asgi(application, auth)
 
     class Server(uvicorn.Server):
         """Ends the answers first, so that the connections they hold close by themselves."""

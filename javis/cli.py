@@ -153,6 +153,58 @@ def delete_version(name: str, models_dir: ModelsDir = None) -> None:
 
 
 @app.command()
+def train(
+    method: Annotated[str | None, typer.Option(help="Without one: what suits the data.")] = None,
+    preset: Annotated[str, typer.Option(help="default, deep, quick or light.")] = "default",
+    promote: Annotated[str, typer.Option(help="gate or never.")] = "gate",
+    dataset: Annotated[str | None, typer.Option(help="A JSONL file in the exports folder.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Two steps and a sample.")] = False,
+    follow: Annotated[bool, typer.Option(help="Stay until the run has ended.")] = True,
+    data_dir: DataDir = None,
+    models_dir: ModelsDir = None,
+    exports_dir: ExportsDir = None,
+    engine: Engine = None,
+    model: Model = None,
+) -> None:
+    """Train a new version on everything approved, judge it, and let it answer if it is better."""
+    from javis.commands import train as command
+    from javis.store import open_store
+
+    settings = settings_from(
+        data_dir=data_dir,
+        models_dir=models_dir,
+        exports_dir=exports_dir,
+        engine=engine,
+        model=model,
+    )
+    with open_store(_existing(settings.journal)) as store:
+        ended = command.run(
+            settings,
+            store,
+            typer.echo,
+            follow=follow,
+            method=method,
+            preset=preset,
+            promote=promote,
+            dataset=dataset,
+            dry_run=dry_run,
+        )
+    if ended not in ("succeeded", "running"):
+        raise typer.Exit(1)
+
+
+@app.command()
+def jobs(data_dir: DataDir = None) -> None:
+    """List the training runs, the newest first."""
+    from javis.commands.train import listing
+    from javis.store import open_store
+
+    with open_store(_existing(settings_from(data_dir=data_dir).journal)) as store:
+        for line in listing(store):
+            typer.echo(line)
+
+
+@app.command()
 def export(
     format: Annotated[
         str, typer.Option(help="messages, sharegpt, alpaca, preference, kto or csv.")
@@ -203,9 +255,8 @@ def store_backup(target: Path, data_dir: DataDir = None) -> None:
     """Write a consistent copy of the journal, also while the chat runs."""
     from javis.store import maintenance, open_store
 
-    store = open_store(_existing(settings_from(data_dir=data_dir).journal))
-    maintenance.backup(store.db, target)
-    store.close()
+    with open_store(_existing(settings_from(data_dir=data_dir).journal)) as store:
+        maintenance.backup(store.db, target)
     typer.echo(f"Saved to {target}")
 
 
@@ -222,9 +273,8 @@ def store_export(target: Path, data_dir: DataDir = None) -> None:
     """Write everything as one JSON file that plain TinyDB opens."""
     from javis.store import maintenance, open_store
 
-    store = open_store(_existing(settings_from(data_dir=data_dir).journal))
-    maintenance.export_tinydb(store.db, target)
-    store.close()
+    with open_store(_existing(settings_from(data_dir=data_dir).journal)) as store:
+        maintenance.export_tinydb(store.db, target)
     typer.echo(f"Written to {target}")
 
 
@@ -250,6 +300,14 @@ def bench_quantization(json_file: JsonFile = None, models_dir: ModelsDir = None)
     from javis.bench import quantization
 
     _report(quantization.run(settings_from(models_dir=models_dir).models_dir), json_file)
+
+
+@bench_app.command("train")
+def bench_train(json_file: JsonFile = None, models_dir: ModelsDir = None) -> None:
+    """Speed and memory of training, against a plain TRL script on the same rows."""
+    from javis.bench import train
+
+    _report(train.run(settings_from(models_dir=models_dir)), json_file)
 
 
 def _existing(journal: Path) -> Path:

@@ -20,6 +20,8 @@ from javis.api.login import login_router
 from javis.api.openai import openai_router
 from javis.api.pages import DOCS_PAGE
 from javis.api.review import review_router
+from javis.api.training import training_router
+from javis.api.versions import versions_router
 from javis.service.services import Services
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -56,6 +58,9 @@ def build_api(services: Services, auth: Auth) -> FastAPI:
     app.include_router(conversations_router(services, auth))
     app.include_router(review_router(services, auth))
     app.include_router(export_router(services, auth))
+    # What learns stays apart from what answers.
+    for learning_router in (training_router, versions_router):
+        app.include_router(learning_router(services, auth))
 
     @app.get("/docs", include_in_schema=False)
     def docs() -> Response:

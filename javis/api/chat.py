@@ -129,27 +129,7 @@ def chat_router(services: Services, auth: Auth) -> APIRouter:
         measured = services.feedback.readiness()
         return asdict(measured) | {"share": measured.share}
 
-    @router.get("/versions")
-    def versions(request: Request) -> dict[str, Any]:
-        """The base and every adapter version, with the reason where one cannot be used."""
-        auth.user_of(request)
-        return {"current": services.versions.current(), "versions": _versions(services)}
-
     return router
-
-
-def _versions(services: Services) -> list[dict[str, Any]]:
-    usable = {version.name for version in services.versions.usable()}
-    rows = []
-    for version in services.versions.all():
-        row = asdict(version) | {
-            "usable": version.name in usable,
-            "refused": services.versions.refused.get(version.name),
-        }
-        # Where it lies on the server's disk is nobody's business.
-        del row["path"], row["damaged"]
-        rows.append(row)
-    return rows
 
 
 def turn_json(turn: Turn) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from typing import Any
 from javis.core.errors import UserInputError
 from javis.core.learning import Approved, Example, Judged, Method, Pair
 from javis.core.types import Message
-from javis.dataset.split import split
+from javis.dataset.split import sides
 from javis.engine.files import sha256_file
 
 Row = dict[str, Any]
 PREFERENCE: tuple[Method, ...] = ("dpo", "kto")
 SEED = 0
 """Of the split: a conversation stays on its side from run to run."""
+JUDGED = 8
+"""Conversations that the gate gets at least, where there are four times as many."""
 MAX_FILE_BYTES = 1 << 30
 MAX_BAD_LINES = 5
 
@@ -197,9 +200,29 @@ class Parts:
 
 
 def divide(data: RunData) -> Parts:
-    """By conversation: nothing of a conversation that is learned from is held out."""
-    train, valid, test = split(data.rows, SEED)
-    return Parts(list(train), list(valid), list(test))
+    """By conversation: nothing of a conversation that is learned from is held out.
+
+    Of few conversations more than a tenth is held out, at most a quarter: the gate cannot tell
+    learning from luck on two or three. They are learned from once there are enough others.
+    """
+    side = sides((row["conversation_id"] for row in data.rows), SEED)
+    held_out = sum(where == "valid" for where in side.values())
+    # Those that are held out anyway first, then by chance, but the same each time.
+    others = sorted((where == "train", _digest(name), name) for name, where in side.items())
+    for _, _, name in others:
+        if held_out >= min(JUDGED, len(side) // 4):
+            break
+        if side[name] != "valid":
+            side[name] = "valid"
+            held_out += 1
+    parts = Parts([], [], [])
+    for row in data.rows:
+        getattr(parts, side[row["conversation_id"]]).append(row)
+    return parts
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
 def write(folder: Path, method: Method, data: RunData, parts: Parts) -> dict[str, Any]:

@@ -15,12 +15,18 @@ from javis.service.chat import ChatService
 from javis.service.completions import CompletionService
 from javis.service.export import ExportService
 from javis.service.feedback import FeedbackService
+from javis.service.learning import Learning, join_learning
 from javis.service.library import Library
 from javis.service.preferences import Preferences
 from javis.service.recall import Recall
 from javis.service.review import ReviewService, control_tokens_of
+from javis.service.schedule import Schedule
+from javis.service.training import TrainingService
+from javis.service.training_plan import TrainBase
 from javis.service.versions import VersionService
 from javis.store import Store
+from javis.train.supervisor import Supervisor
+from javis.versions.publish import Publisher
 from javis.versions.registry import Registry
 
 
@@ -37,6 +43,9 @@ class Services:
     admin: AdminService
     review: ReviewService
     export: ExportService
+    training: TrainingService
+    schedule: Schedule
+    learning: Learning
 
 
 def join(
@@ -46,17 +55,26 @@ def join(
     registry: Registry,
     pinned: Version | None = None,
     why: list[str] | None = None,
+    *,
+    base: TrainBase | None = None,
+    publisher: Publisher | None = None,
+    supervisor: Supervisor | None = None,
 ) -> Services:
     """The services over a store and an engine, whichever they are.
 
-    `pinned` is the adapter of ADAPTER_PATH; `why` says why this engine and model were picked.
+    `pinned` is the adapter of ADAPTER_PATH; `why` says why this engine and model were picked;
+    `base` is what is trained, None when the model that is running cannot be.
     """
     preferences = Preferences(store, engine.info.sampling)
     vectors = VectorCache(settings.data_dir / "cache" / "questions.npz", SentenceEmbedder())
     recall = Recall(store, preferences, vectors)
     recall.learn()
     review = ReviewService(store, preferences, control_tokens_of(engine))
-    versions = VersionService(engine, registry, pinned)
+    publisher = publisher or Publisher(registry.models_dir)
+    versions = VersionService(engine, registry, pinned, store=store, publisher=publisher)
+    learning = join_learning(
+        settings, store, review, preferences, versions, base, publisher, supervisor
+    )
     admission = Admission(engine.info.parallel, settings.queue)
     return Services(
         settings=settings,
@@ -70,4 +88,7 @@ def join(
         admin=AdminService(engine, store, versions, why or []),
         review=review,
         export=ExportService(store, review, settings.exports_dir),
+        training=learning.training,
+        schedule=learning.schedule,
+        learning=learning,
     )

@@ -26,8 +26,8 @@ def main(folder: Path) -> None:
     try:
         unpack(folder)
     except JavisError as error:
-        result = {"state": "failed", "code": error.code, "message": str(error)}
-        result |= {"values": {name: str(value) for name, value in error.values.items()}}
+        values = {name: str(value) for name, value in error.values.items()}
+        result = {"state": "failed", "code": error.code, "message": str(error), "values": values}
         with atomic_file(folder / "result.json") as temporary:
             temporary.write_text(json.dumps(result), "utf-8")
         return

@@ -121,7 +121,8 @@ def started_at(pid: int) -> float | None:
             return None
         # The name in parentheses may hold anything, blanks and parentheses among it.
         fields = text.rpartition(")")[2].split()
-        if not fields or fields[0] in "ZX":
+        # While other threads of it still die, its files (the lock) are not closed yet.
+        if not fields or (fields[0] in "ZX" and int(fields[17]) <= 1):
             return None
         return int(fields[19]) / os.sysconf("SC_CLK_TCK")
     try:

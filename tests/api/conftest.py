@@ -82,10 +82,15 @@ MakeSite = Callable[..., Site]
 
 @pytest.fixture
 def make_site(tmp_path: Path) -> Iterator[MakeSite]:
-    """Builds sites; keyword arguments are settings, `engine` another engine."""
+    """Builds sites; keyword arguments are settings, `engine` another engine, `parts` those of
+    `join`."""
     opened: list[Store] = []
 
-    def make(engine: ScriptedEngine | None = None, **settings: object) -> Site:
+    def make(
+        engine: ScriptedEngine | None = None,
+        parts: dict[str, Any] | None = None,
+        **settings: object,
+    ) -> Site:
         engine = engine or ScriptedEngine()
         known = Settings(
             _env_file=None,
@@ -99,7 +104,8 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             opened.pop().close()
         store = open_store(known.journal)
         opened.append(store)
-        services = join(known, store, engine, Shelf(known.models_dir))
+        parts = {"registry": Shelf(known.models_dir)} | (parts or {})
+        services = join(known, store, engine, **parts)
         auth = Auth.from_settings(known, known.data_dir / "session.key")
         app = build_api(services, auth)
         install_guards(app, known, auth)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from javis.engine.hardware import Hardware
 from javis.engine.scripted import ScriptedEngine
 from javis.service.learning import Learning, join_learning
 from javis.service.preferences import Preferences
+from javis.service.run_files import divide, from_approved
 from javis.service.training import TrainingService
 from javis.service.training_plan import TrainBase
 from javis.service.versions import VersionService
@@ -198,6 +199,19 @@ def test_held_out_conversations_are_never_learned_from(make: Make) -> None:
     assert sum(manifest["rows"][name] for name in ("train", "valid", "test")) == 40
     assert set(manifest["sha256"]) == {"train", "valid", "test", "replay"}
     assert manifest["turn_ids"]["valid"] == [row["turn_id"] for row in rows["valid"]]
+
+
+def test_few_conversations_leave_enough_for_the_gate() -> None:
+    for count in (2, 8, 24, 40, 80, 400):
+        data = from_approved("sft-lora", approved(count))
+        parts = divide(data)
+        assert divide(data) == parts
+        names = [{row["conversation_id"] for row in part} for part in astuple(parts)]
+        assert sum(map(len, names)) == len(set.union(*names)) == count
+        assert len(names[1]) >= min(8, max(1, count // 4))
+        assert len(names[0]) >= count * 0.6 or count == 2
+    _, valid, test = names
+    assert abs(len(valid) / 400 - 0.1) < 0.05 and abs(len(test) / 400 - 0.1) < 0.05
 
 
 def test_kto_rows(make: Make) -> None:

@@ -287,6 +287,35 @@ def test_hostile_configs_are_refused_and_run_nothing(
     assert marker.exists(), "the marker works"
 
 
+def weights_of(files: dict[str, bytes]) -> dict[str, bytes]:
+    whole = files[NAMES[1]]
+    length = struct.unpack("<Q", whole[:8])[0]
+    return {
+        "header of 2^62": struct.pack("<Q", 1 << 62) + whole[8:],
+        "header of 100 MB": struct.pack("<Q", 100 << 20) + b"{" + b" " * (8 << 20),
+        "cut off": whole[:-1],
+        "zeroed header": bytes(8) + whole[8:],
+        "longer": whole + b"x",
+        "flipped header": whole[:9] + bytes([whole[9] ^ 8]) + whole[10:],
+        "NaN": whole[:-4] + b"\x00\x00\xc0\x7f",
+        "infinity": whole[:-4] + b"\x00\x00\x80\x7f",
+        "renamed": whole.replace(b"lora_A", b"lora_X"),
+        "other shape": whole.replace(b"[4,8]", b"[8,4]"),
+        "text": b"hello",
+        "nothing": b"",
+        "GGUF": b"GGUF" + whole,
+        "no data": whole[: 8 + length],
+    }
+
+
+def test_hostile_weights_are_refused(publisher: Publisher, files: dict[str, bytes]) -> None:
+    for name, data in weights_of(files).items():
+        assert data != files[NAMES[1]], name
+        with pytest.raises(VersionError):
+            take_in(publisher, packed(files | {NAMES[1]: data}))
+        assert left(publisher) == [], name
+
+
 def test_pickles_are_refused_and_not_loaded(
     publisher: Publisher, adapter: Path, tmp_path: Path
 ) -> None:

@@ -44,9 +44,8 @@ def test_a_trained_conversation_is_never_judged_by_later(few: list[str], more: l
     before, after = sides(few), sides([*few, *more])
     alone = {name: sides([name])[name] for name in few}
     for name in few:
-        if before[name] == "train" and alone[name] == "train":
-            assert after[name] in ("train", "valid")
-            # Only when it has now the smallest hash of all, which it had before as well.
+        # A lone conversation is trained on, whatever its hash.
+        if len(few) > 1 and before[name] == "train" and alone[name] == "train":
             assert after[name] == "train"
 
 

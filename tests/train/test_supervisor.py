@@ -40,6 +40,8 @@ def runs(tmp_path: Path) -> Path:
 
 @contextmanager
 def supervising(runs: Path, *words: str, **options: float) -> Iterator[Supervisor]:
+    # A busy computer leaves a process of low priority little time to obey.
+    options = {"grace_s": 20.0} | options
     supervisor = Supervisor(
         runs, lambda folder: [sys.executable, str(FAKE), str(folder), *words], **options
     )

@@ -314,6 +314,7 @@ def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> float:
     return time.monotonic() - start
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_the_watcher_sees_what_another_process_does(
     service: VersionService, engine: ScriptedEngine, models: Path
 ) -> None:

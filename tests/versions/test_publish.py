@@ -22,7 +22,11 @@ from javis.versions.publish import clean_up, next_version, publish, staging
 from javis.versions.registry import Registry
 from tests.versions.making import METADATA, add_version, make_adapter
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills are tried with fork")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="kills are tried with fork"),
+    # From Python 3.12 on it warns; the children touch nothing that a thread of ours could hold.
+    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
+]
 
 WRITES = ("copy", "write", "append")
 CALLS = ("make_dir", "copy", "write", "append", "sync", "sync_dir", "seal", "rename", "replace")

@@ -19,6 +19,7 @@ from javis.versions.registry import Registry
 from tests.versions.making import add_version
 from tests.versions.test_publish import in_child
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 REAL = {"fsync": os.fsync, "replace": Path.replace, "open": Path.open}
 
 

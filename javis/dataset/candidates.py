@@ -44,9 +44,10 @@ class Candidate:
     target: str | None
     sibling_of: tuple[str | None, str]
     """Parent and message: equal for other answers to the same message."""
+    context: int
+    """Stands for system prompt and what was said before."""
     salt: int
-    """What must be equal in prompts that are nearly the same: numbers, system prompt, and what was
-    said before."""
+    """What must be equal in prompts that are nearly the same: the context, and numbers."""
     prompt_key: int
     """Equal for prompts that are the same but for blanks and sentence marks."""
     learned_key: int
@@ -179,7 +180,8 @@ class Reader:
         target = target_of(turn, feedback, decision, state)
         user = str((edit or {}).get("user") or turn.get("user", ""))
         system = str(turn.get("system_prompt", ""))
-        salt = salt_of(numbers(user), " ".join(system.split()), len(path), _context_of(path))
+        context = salt_of(" ".join(system.split()), len(path), _context_of(path))
+        salt = salt_of(numbers(user), context)
         learned = target if target is not None else str(turn.get("reply", ""))
         finds = dict.fromkeys((*self._look(user), *self._look(target or "")))
         if edit is None:
@@ -202,6 +204,7 @@ class Reader:
             state=state,
             target=target,
             sibling_of=(turn.get("parent_id"), turn.get("user", "")),
+            context=context,
             salt=salt,
             prompt_key=hash((fold(user), salt)),
             learned_key=hash(learned.strip()),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from javis.core.learning import Flag
 from javis.dataset.candidates import Candidate, message_of
-from javis.dataset.dedupe import MAX_LOOKS, NearIndex, fold, near_same
+from javis.dataset.dedupe import MAX_LOOKS, NearIndex, fold, near_same, numbers, salt_of
 
 MAX_OTHERS = 20
 """More turns than these are not named in a flag."""
@@ -60,6 +60,14 @@ class Relations:
         """Candidates whose prompt is nearly the same, itself among them."""
         keys = (candidate.prompt_key, *self._links.get(candidate.prompt_key, ()))
         return [other for key in keys for other in self._groups.get(key, ())]
+
+    def alike_before(self, candidate: Candidate) -> list[Candidate]:
+        """Candidates whose prompt is nearly what this one's was before it was edited."""
+        message = str(candidate.turn.get("user", ""))
+        folded, salt = fold(message), salt_of(numbers(message), candidate.context)
+        keys = {hash((folded, salt)), *self._near.candidates(folded, salt)}
+        found = [other for key in keys for other in self._groups.get(key, ())]
+        return [other for other in found if near_same(message_of(other), message)]
 
     # -- the groups ------------------------------------------------------------------------
 

@@ -46,6 +46,8 @@ class Frozen:
         used = self._sort_taken(snapshot.taken_in, self._candidates)
         there = {c.turn_id for c in approved}
         approved += [c for c in used if c.turn_id not in there]
+        self._only_taken = {c.turn_id for c in used} - there
+        """Turns that wait for a look themselves: only the file's rows about them count."""
         self._wanted: dict[str, list[Candidate]] = defaultdict(list)
         for candidate in approved:
             self._wanted[candidate.conversation_id].append(candidate)
@@ -127,6 +129,8 @@ class Frozen:
             reply=rejected_of(candidate),
             source=source_of(candidate),
         )
+        if candidate.turn_id in self._only_taken:
+            lesson = replace(lesson, target=None, reply="")
         for row in self._taken(lesson, Example):
             assert isinstance(row, Example)
             prompt, answer = row.messages[:-1], row.messages[-1].content

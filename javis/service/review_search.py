@@ -46,7 +46,9 @@ def test_of(filters: ReviewFilters, everything: bool) -> Test:
 
 def similar_to(candidate: Candidate, index: ReviewIndex) -> list[Candidate]:
     """Those with the same answer or nearly the same prompt, the last rated first."""
-    alike = {other.turn_id for other in index.relations.alike(candidate)}
+    relations = index.relations
+    found = (*relations.alike(candidate), *relations.alike_before(candidate))
+    alike = {other.turn_id for other in found}
     reply = str(candidate.turn.get("reply", "")).strip()
     return [
         other

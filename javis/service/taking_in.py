@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from javis.core.learning import Example, Judged, Pair, TakenRow
@@ -10,10 +10,19 @@ from javis.dataset import pii
 from javis.dataset.candidates import judgement_of
 from javis.dataset.control import ControlTokens
 from javis.dataset.take_in import Problem, Row, key_of, read
-from javis.service.approved import Frozen
+from javis.service.approved import Frozen, as_judged
 from javis.store import Store, now_iso
+from javis.store.reviews import place_of
 
-_KIND = {Example: "example", Pair: "pair", Judged: "judged"}
+
+def _each_once(rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, Row, str]]:
+    """Lines, rows and their keys, without those that a line before said already."""
+    seen: set[str] = set()
+    for line, row in rows:
+        key = key_of(row)
+        if key not in seen:
+            seen.add(key)
+            yield line, row, key
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ class Taking:
         self._frozen = frozen
         self._by = by
         self._control = ControlTokens()
+        self._taken = {row.turn_id for row in frozen.foreign}
 
     def run(self, blocks: Iterable[bytes], *, dry_run: bool) -> TakenIn:
         bad: list[Problem] = []
@@ -47,33 +57,31 @@ class Taking:
         known = self._known({row.turn_id for _, row in rows})
         at = now_iso()
         batch = f"i_{at}"
-        taken: list[TakenRow] = []
-        flagged = []
-        seen: set[str] = set()
-        for line, row in rows:
-            key = key_of(row)
-            if key in seen or key in known or self._store.reviews.is_taken(key):
-                seen.add(key)
-                continue
-            seen.add(key)
-            taken.append(self._placed(row, key, batch, at))
-            found = self._speaks_against(row)
-            if found:
-                flagged.append((line, found))
+        new = [(line, row, key) for line, row, key in _each_once(rows) if key not in known]
+        new = [entry for entry in new if not self._store.reviews.is_taken(entry[2])]
+        # Several pairs may come from one turn: a new one brings the others along, as what is taken
+        # in for a turn replaces what there was.
+        changed = {place_of(row) for _, row, _ in new if self._frozen.candidate(row.turn_id)}
+        kept = [entry for entry in _each_once(rows) if place_of(entry[1]) in changed]
+        wanted = {key: row for _, row, key in (*new, *kept)}
+        taken = [self._placed(row, key, batch, at) for key, row in wanted.items()]
+        against = [(line, self._speaks_against(row)) for line, row, _ in new]
+        flagged = tuple((line, found) for line, found in against if found)
         if taken and not dry_run:
             self._store.reviews.take(taken)
         bad.sort()
         return TakenIn(
-            accepted=len(taken),
+            accepted=len(new),
             bad=bad,
-            unchanged=len(rows) - len(taken),
-            flagged=tuple(flagged),
+            unchanged=len(rows) - len(new),
+            flagged=flagged,
             batch=batch if taken and not dry_run else "",
         )
 
     def _known(self, turn_ids: set[str]) -> set[str]:
         """Keys of what these turns teach as they are."""
-        keys: set[str] = set()
+        taken = (row for row in self._frozen.foreign if isinstance(row, Example))
+        keys = {key_of(as_judged(row)) for row in taken}
         if not turn_ids & self._frozen.turn_ids:
             return keys
         for lessons in self._frozen.conversations():
@@ -97,7 +105,7 @@ class Taking:
         first = key_of(Judged(prompt[:2], "", True, "", "", ""))
         row = replace(
             row,
-            turn_id=f"i_{key[:32]}",
+            turn_id=row.turn_id if row.turn_id in self._taken else f"i_{key[:32]}",
             conversation_id=row.conversation_id or f"i_{first[:32]}",
         )
         return TakenRow(row, key, batch, at, self._by)

@@ -56,13 +56,17 @@ class ReviewStore:
         return [decision_from_row(row) for _, row in self._table.peek_by("turn_id", turn_id)]
 
     def take(self, rows: Sequence[TakenRow]) -> None:
-        """Keep rows of a file, in one commit. A row replaces what was taken in for its turn."""
+        """Keep rows of a file, in one commit.
+
+        They replace what was taken in before in the same places (see `place_of`).
+        """
+        places = {place_of(taken.row) for taken in rows}
         with self._db.change() as change:
+            for turn_id in {turn_id for turn_id, _ in places}:
+                older = self._taken.peek_by("turn_id", turn_id)
+                gone = [i for i, row in older if place_of(taken_from_row(row)) in places]
+                change.remove(TAKEN_IN, gone)
             for taken in rows:
-                kind = _KINDS[type(taken.row)]
-                if taken.judgement:
-                    older = self._taken.peek_by("turn_id", taken.row.turn_id)
-                    change.remove(TAKEN_IN, [i for i, row in older if row["kind"] == kind])
                 change.insert(TAKEN_IN, taken_to_row(taken))
 
     def is_taken(self, key: str) -> bool:
@@ -132,6 +136,13 @@ class ReviewStore:
 
     def _rows_by(self, table: str, field: str, value: str) -> list[tuple[int, Row]]:
         return self._db.storage.fresh().rows_by(table, field, value)
+
+
+def place_of(row: Example | Pair | Judged) -> tuple[str, str]:
+    """Turn and kind of a row: what is taken in replaces what was taken in at this place."""
+    if isinstance(row, Judged):
+        return row.turn_id, "liked" if row.label else "disliked"
+    return row.turn_id, _KINDS[type(row)]
 
 
 def decision_to_row(decision: Decision) -> Row:

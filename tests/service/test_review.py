@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from javis.core.errors import NotFound, UserInputError
 from javis.core.learning import Approved, ReviewRow
-from javis.core.types import Conversation, Feedback, Message, Turn
+from javis.core.types import Conversation, Feedback, Message, SamplingParams, Turn
 from javis.dataset.relations import AUTO_APPROVED_PER_USER
 from javis.service.chat import Options
 from javis.service.review import ReviewFilters, ReviewService
@@ -241,16 +243,15 @@ def test_the_prompt_is_what_the_model_read(make: Make) -> None:
 
 def test_the_prompt_of_what_came_by_the_api(app: Application) -> None:
     said = [
-        Message("system", "s"),
-        Message("user", "a"),
-        Message("assistant", "b"),
-        Message("user", "c"),
+        Message("system", "Be kind."),
+        Message("user", "one"),
+        Message("assistant", "1"),
+        Message("user", "two"),
     ]
-    done = app.services.completions
-    stream = done.complete if hasattr(done, "complete") else None
-    if stream is None:
-        ids = put(app.store, ("a", "b", None, None), ("c", "d", "good", None), system_prompt="s")
-        assert app.services.review.get(ids[1]).prompt == tuple(said)
+    done = app.services.completions.complete(ME, said, SamplingParams(), keep=True)
+    list(done.chunks)
+    app.services.feedback.rate(ME, done.id, "good")
+    assert app.services.review.get(done.id).prompt == tuple(said)
 
 
 def test_messages_end_with_what_would_be_learned(app: Application) -> None:
@@ -269,8 +270,6 @@ def test_a_turn_that_is_still_written_waits(app: Application) -> None:
     with pytest.raises(NotFound):
         app.services.review.get(ids[0])
     turn = app.store.conversations.get_turn(ids[0], ME)
-    from dataclasses import replace
-
     app.store.conversations.put_turn(replace(turn, reply="Red ones.", finish="stop"))
     assert app.services.review.get(ids[0]).target == "Red ones."
 
@@ -290,6 +289,17 @@ def test_opposite_votes_on_nearly_the_same_prompt(app: Application) -> None:
         assert row.status == "pending"
     assert review.get(three).flags == ()
     assert app.services.feedback.readiness().conflicts == 2
+
+
+def test_a_late_vote_on_nearly_the_same_prompt_reaches_the_early_one(app: Application) -> None:
+    review = app.services.review
+    (one,) = put(app.store, (LONG, "Scattering of light.", "good", None))
+    assert review.get(one).flags == ()
+    near = "Please explain why the sky is blue and a sunset is red"
+    (two,) = put(app.store, (near, "Because of magic.", "bad", None))
+    assert kinds(review.get(one)) == kinds(review.get(two)) == ["conflict"]
+    app.store.feedback.add(Feedback(two, now_iso(), "good"))
+    assert review.get(one).flags == ()
 
 
 def test_a_correction_settles_its_own_turn(app: Application) -> None:
@@ -314,7 +324,7 @@ def test_excluding_one_side_or_taking_a_vote_back_ends_a_conflict(app: Applicati
 
 def test_answers_to_one_message_are_a_pair_not_a_conflict(app: Application) -> None:
     review = app.services.review
-    good, bad, plain = put(
+    good, bad, _ = put(
         app.store,
         (LONG, "Blue light scatters most in the air.", "good", None),
         (LONG, "No idea.", "bad", None),
@@ -638,8 +648,6 @@ def test_a_purge_takes_decisions_along(app: Application) -> None:
 
 def test_steps_end_where_a_fresh_look_does(app: Application) -> None:
     """Votes, corrections, decisions and deletions, one by one: the same as reading all anew."""
-    import random
-
     draw = random.Random(3)
     review, store = app.services.review, app.store
     ids: list[str] = []

@@ -13,6 +13,9 @@ from javis.engine.scripted import ScriptedEngine
 from javis.service.services import Services, join
 from javis.store import Store, open_store
 from javis.versions.registry import Registry
+from tests.service.learning import make_training
+
+__all__ = ["make_training"]
 
 
 @dataclass(frozen=True, slots=True)

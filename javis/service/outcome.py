@@ -77,7 +77,9 @@ class Outcome:
             LOG.warning("run %s failed at its end: %s", job.id, error)
             return self.failed(job, error)
 
-    def publish(self, job: TrainJob, result: Mapping[str, Any], by: str) -> TrainJob:
+    def publish(
+        self, job: TrainJob, result: Mapping[str, Any], by: str, *, promote: bool
+    ) -> TrainJob:
         """Make the candidate a version, and put it to use if that is wanted."""
         version = self._published(job) or replace(
             self.publisher, prove=self._unless_cancelled(job.id)
@@ -93,7 +95,7 @@ class Outcome:
         if job.phase == CANCELLING:
             return self.end(job, "cancelled")
         reason: dict[str, Any] = {"reason": "", "reason_values": {}}
-        if job.promote == "gate":
+        if promote:
             try:
                 self.versions.promote(version.name, by, f"run {job.id}")
             except JavisError as error:
@@ -127,7 +129,7 @@ class Outcome:
             failed = next(check for check in verdict.checks if not check.passed)
             values = plain(failed.values)
             return self.end(job, "rejected", reason=failed.name, reason_values=values)
-        return self.publish(job, result, job.owner)
+        return self.publish(job, result, job.owner, promote=job.promote == "gate")
 
     def _cause_of_death(self, job: TrainJob) -> TrainError:
         status = None

@@ -166,7 +166,7 @@ class TrainingService:
             job = self._store.jobs.update(job_id, overridden_by=by)
         LOG.warning("run %s is published against the gate by %s", job_id, by)
         try:
-            self._outcome.publish(job, result, by)
+            self._outcome.publish(job, result, by, promote=True)
         except JavisError:
             self._store.jobs.update(job_id, overridden_by="")
             raise

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
+import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from javis.core.errors import TrainError, UserInputError
-from javis.core.learning import METHODS, Approved, Example, Judged, Method, Pair
+from javis.core.learning import METHODS, Approved, Method
 from javis.core.types import BASE
 from javis.engine.hardware import Hardware, detect
 from javis.engine.models import same_model
 from javis.service.outcome import Shelf
 from javis.service.preferences import Preferences
+from javis.service.run_counts import count, counts_of, languages, tokens_of
 from javis.service.run_files import Row, RunData, from_approved
 from javis.store import Store
 from javis.train import recommend
@@ -96,15 +97,21 @@ class Planner:
         self._base = base
         self._runs_dir = runs_dir
         self._look = look
+        self._lock = threading.Lock()
+        self._collected: tuple[Hashable, Approved] | None = None
 
     def approved(self) -> Approved:
-        """All that may be learned from, as of now."""
-        return self._source.approved()
+        """All that may be learned from, as of now; collected anew only after a change."""
+        now = self.revision
+        with self._lock:
+            if self._collected is None or self._collected[0] != now:
+                self._collected = now, self._source.approved()
+            return self._collected[1]
 
     @property
     def revision(self) -> Hashable:
         """Differs when what is approved may have changed."""
-        return self._store.feedback.revision, self._store.reviews.revision
+        return self._store.reviews.learning_revision, self._preferences.review_everything()
 
     def propose(self) -> Proposal:
         """The method that suits what was approved, and why."""
@@ -162,7 +169,7 @@ class Planner:
 
     def require_enough(self, method: Method, data: RunData) -> None:
         """Raises NotEnoughData with the missing number."""
-        recommend.require_enough(method, _counts_of(method, data.rows))
+        recommend.require_enough(method, counts_of(method, data.rows))
 
     def estimate(
         self, method: Method, given: Mapping[str, Any] | None, data: RunData, train: Sequence[Row]
@@ -223,7 +230,7 @@ class Planner:
             method,
             hyper,
             rows=len(train),
-            tokens=sum(map(_tokens, train)),
+            tokens=sum(map(tokens_of, train)),
             model_params=base.parameters,
             device=base.device,
             speed=self._speed(base, method),
@@ -268,47 +275,6 @@ class Planner:
             if version.name == name and name != BASE and version.path:
                 return str(Path(version.path) / "adapter")
         return None
-
-
-def count(approved: Approved) -> dict[str, int]:
-    """How much there is of what each method learns from."""
-    labels = Counter(row.label for row in approved.judged)
-    rows: tuple[Example | Pair | Judged, ...]
-    rows = (*approved.examples, *approved.pairs, *approved.judged)
-    return {
-        "examples": len(approved.examples),
-        "pairs": len(approved.pairs),
-        "judged": len(approved.judged),
-        "liked": labels[True],
-        "disliked": labels[False],
-        "conversations": len({row.conversation_id for row in rows}),
-    }
-
-
-def languages(approved: Approved) -> tuple[str, ...]:
-    """Those that the answers are written in, the most frequent first; a glance at the letters."""
-    found: Counter[str] = Counter()
-    for example in approved.examples:
-        text = example.messages[-1].content
-        hangul = sum("가" <= c <= "힣" for c in text)
-        found["ko" if hangul * 4 >= sum(c.isalpha() for c in text) and hangul else "en"] += 1
-    return tuple(name for name, _ in found.most_common())
-
-
-def _counts_of(method: Method, rows: Sequence[Row]) -> dict[str, int]:
-    """The counts that the rows of one method amount to."""
-    if method == "dpo":
-        return {"pairs": len(rows)}
-    if method == "kto":
-        liked = sum(bool(row["label"]) for row in rows)
-        return {"liked": liked, "disliked": len(rows) - liked}
-    return {"examples": len(rows)}
-
-
-def _tokens(row: Row) -> int:
-    """About how many tokens a row has: four bytes each, which suits English and Korean."""
-    parts = (row.get(name) or () for name in ("messages", "prompt", "chosen", "completion"))
-    return sum(len(m["content"].encode()) // 4 + 8 for part in parts for m in part)
 
 
 def _gb(size: int) -> str:

@@ -51,8 +51,10 @@ class Source:
     """What was approved, as the review would say."""
 
     rows: Approved = field(default_factory=approved)
+    asked: int = 0
 
     def approved(self) -> Approved:
+        self.asked += 1
         return self.rows
 
 

@@ -35,6 +35,12 @@ def fresh(count: int, clock: Clock) -> Approved:
     return replace(approved(count), first_at=at, last_at=at)
 
 
+def grow(site: Site, rows: Approved) -> None:
+    site.source.rows = rows
+    # Something changed in the store, as a rating does.
+    site.store.conversations.create("local")
+
+
 def test_off_until_the_user_turns_it_on(make_training: Make) -> None:
     site, clock = make_training(), Clock()
     schedule = scheduled(site, clock)
@@ -50,17 +56,17 @@ def test_after_so_many_new_turns(make_training: Make) -> None:
     Preferences(site.store).set_schedule(turns=30)
     schedule = scheduled(site, clock)
     assert schedule.tick() is None and schedule.due().new_turns == 20
-    source.rows = fresh(30, clock)
+    grow(site, fresh(30, clock))
     clock.now += datetime.timedelta(hours=1)
     job = schedule.tick()
     assert job and job.owner == OWNER
     assert schedule.tick() is None
     assert site.finished(job).version == "v1.0"
     # Those were learned from: it takes 30 new ones again.
-    source.rows = fresh(59, clock)
+    grow(site, fresh(59, clock))
     clock.now += datetime.timedelta(hours=1)
     assert schedule.tick() is None
-    source.rows = fresh(60, clock)
+    grow(site, fresh(60, clock))
     clock.now += datetime.timedelta(hours=1)
     job = schedule.tick()
     assert job and site.finished(job).version == "v1.1"
@@ -79,7 +85,7 @@ def test_after_so_many_days_if_there_is_anything_new(make_training: Make) -> Non
     assert job and site.finished(job).version == "v1.0"
     clock.now += 30 * DAY
     assert schedule.tick() is None
-    source.rows = fresh(21, clock)
+    grow(site, fresh(21, clock))
     clock.now += DAY
     assert schedule.tick()
 

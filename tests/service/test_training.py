@@ -531,7 +531,11 @@ def test_estimate_and_form(make: Make) -> None:
 
 
 def test_the_proposal(make: Make) -> None:
-    proposal = make().training.propose()
+    site = make()
+    proposal = site.training.propose()
+    assert site.training.propose() == proposal and site.source.asked == 1
+    site.store.conversations.create("local")
+    assert site.training.propose() == proposal and site.source.asked == 2
     assert proposal.method == "sft-lora"
     assert proposal.counts["pairs"] == 40 and proposal.counts["conversations"] == 40
     assert proposal.languages == ("ko",)

@@ -30,6 +30,7 @@ LOG = logging.getLogger("javis.train")
 RESULT = "result.json"
 _LOCK = ".lock"
 _LOCK_S = 5.0
+_MAX_FD = 1 << 16
 _GRACE_S = 3.0
 """After being told to stop: what then still computes is left where it is."""
 
@@ -186,7 +187,8 @@ def _inherited(path: Path) -> bool:
         wanted = path.stat()
     except OSError:
         return False
-    for fd in range(3, 64):
+    # A busy server had many files open before it opened this one.
+    for fd in range(3, _MAX_FD):
         with suppress(OSError):
             found = os.fstat(fd)
             if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):

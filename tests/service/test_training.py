@@ -149,6 +149,8 @@ def test_the_real_trainer_on_a_tiny_model(make: Make, tmp_path: Path) -> None:
     from tests.engine.transformers_tiny import save_qwen2
 
     site = make(real=save_qwen2(tmp_path / "tiny"))
+    # As in a server with many connections: the lock gets a high number.
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(100)]
     quick = {"learning_rate": 5e-3, "epochs": 2, "rank": 4, "max_length": 256}
     job = site.start(hyperparameters=quick)
     site.until(lambda: site.get(job).state in TERMINAL, within_s=200)
@@ -158,12 +160,8 @@ def test_the_real_trainer_on_a_tiny_model(make: Make, tmp_path: Path) -> None:
     losses = (ended.verdict or {})["losses"]
     assert losses["candidate"] < losses["base"]
     assert ended.took["steps"] == site.steps(job) > 0
-    again = site.start(hyperparameters=quick)
-    site.until(lambda: site.steps(again) >= 1, within_s=100)
-    begun = time.monotonic()
-    assert site.training.cancel(again.id).state == "cancelled"
-    assert time.monotonic() - begun < 6
-    assert site.versions.current() == "v1.0"
+    for handle in held:
+        os.close(handle)
 
 
 # -- refusals ----------------------------------------------------------------------------------
@@ -469,17 +467,26 @@ def test_killed_between_publishing_and_writing_it_down(
 
 
 def test_two_servers_bring_one_run_to_one_end(make: Make) -> None:
-    first, second = make(), make()
-    job = first.start()
-    end = time.monotonic() + 15
-    while first.get(job).state not in TERMINAL:
+    proofs = []
+
+    def prove(folder: Path) -> dict[str, Any]:
+        proofs.append(folder)
+        time.sleep(0.3)
+        return {}
+
+    sites = [make(prove=prove), make(prove=prove)]
+    job = sites[0].start()
+    end = time.monotonic() + 20
+    while sites[0].get(job).state not in TERMINAL:
         assert time.monotonic() < end
-        threads = [threading.Thread(target=s.learning.keeper.tick) for s in (first, second)]
+        threads = [threading.Thread(target=s.learning.keeper.tick) for s in sites]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert [v.name for v in first.registry.versions()] == ["v1.0"]
+    assert sites[1].get(job).state == "succeeded"
+    assert len(proofs) == 1
+    assert [v.name for v in sites[0].registry.versions()] == ["v1.0"]
 
 
 def test_going_on_after_publishing_failed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

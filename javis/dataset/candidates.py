@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from javis.core.learning import Flag, Status
@@ -29,7 +29,10 @@ CONTEXT_CHARS = 200
 
 @dataclass(slots=True, eq=False)
 class Candidate:
-    """A rated turn. All but `related` is fixed: a change makes a new one."""
+    """A rated turn. All but the last two fields is fixed: a change makes a new one.
+
+    There may be 100,000 of them, so what can be read from the rows is not kept twice.
+    """
 
     turn_id: str
     conversation_id: str
@@ -42,20 +45,21 @@ class Candidate:
     decision: Row | None
     state: State
     target: str | None
-    sibling_of: tuple[str | None, str]
-    """Parent and message: equal for other answers to the same message."""
     context: int
     """Stands for system prompt and what was said before."""
-    salt: int
-    """What must be equal in prompts that are nearly the same: the context, and numbers."""
     prompt_key: int
     """Equal for prompts that are the same but for blanks and sentence marks."""
-    learned_key: int
-    """Equal for the same answer, word by word."""
     own: tuple[Flag, ...] = ()
     """Flags that follow from the turn itself."""
-    related: tuple[Flag, ...] = field(default=())
+    related: tuple[Flag, ...] = ()
     """Flags that follow from other rated turns."""
+    counted: tuple[tuple[str, ...], ...] = ()
+    """As what it is in the index's tally."""
+
+    @property
+    def sibling_of(self) -> tuple[str | None, str]:
+        """Parent and message: equal for other answers to the same message."""
+        return self.turn.get("parent_id"), str(self.turn.get("user", ""))
 
     @property
     def rating(self) -> str | None:
@@ -182,7 +186,6 @@ class Reader:
         system = str(turn.get("system_prompt", ""))
         context = salt_of(" ".join(system.split()), len(path), _context_of(path))
         salt = salt_of(numbers(user), context)
-        learned = target if target is not None else str(turn.get("reply", ""))
         finds = dict.fromkeys((*self._look(user), *self._look(target or "")))
         if edit is None:
             # An edit masks everything around it, so only what it says itself is looked at.
@@ -203,11 +206,8 @@ class Reader:
             decision=decision,
             state=state,
             target=target,
-            sibling_of=(turn.get("parent_id"), turn.get("user", "")),
             context=context,
-            salt=salt,
             prompt_key=hash((fold(user), salt)),
-            learned_key=hash(learned.strip()),
             own=_own_flags(turn, target, edit, tuple(finds), _shut_out(path, decision_of)),
         )
 

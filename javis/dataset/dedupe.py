@@ -32,8 +32,11 @@ _CHUNK = 2_000
 _MERGE_AT = 4_096
 
 _DROPPED = re.compile(r"""[\s.,!?;:'"()\[\]{}…~、。！？「」『』“”‘’·ㆍ]+""")
+_DIGIT = re.compile(
+    r"[\d\u00b2-\u00be\u2070-\u24ff\u2776-\u2793\u3200-\u33ff\U0001f100-\U0001f10a]"
+)
+"""Also circled digits and the like, which NFKC makes plain ones of."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_WIDE_SCRIPT = re.compile("[\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7a3]")
 
 Ids = NDArray[np.int64]
 Hashes = NDArray[np.uint32]
@@ -47,6 +50,8 @@ def fold(text: str) -> str:
 
 def numbers(text: str) -> tuple[str, ...]:
     """The numbers in the text, in order."""
+    if not _DIGIT.search(text):
+        return ()
     return tuple(_NUMBER.findall(unicodedata.normalize("NFKC", text)))
 
 
@@ -60,7 +65,9 @@ def clip(text: str) -> str:
 
 def ngrams(folded: str) -> list[str]:
     """Overlapping pieces of two syllables of Hangul or Han, or of three other characters."""
-    size = 2 if len(_WIDE_SCRIPT.findall(folded[:100])) * 2 > len(folded[:100]) else 3
+    start = folded[:100]
+    # In UTF-8 a syllable of Hangul or Han has three bytes, a Latin letter one.
+    size = 2 if len(start.encode("utf-8", "surrogatepass")) > 2 * len(start) else 3
     if len(folded) <= size:
         return [folded]
     return [folded[i : i + size] for i in range(len(folded) - size + 1)]
@@ -120,7 +127,9 @@ class NearIndex:
             texts, salts = [text for _, text, _ in chunk], [salt for *_, salt in chunk]
             hashes.append(_band_hashes(texts, salts))
         same_ids = np.broadcast_to(np.array(ids, np.int64), (BANDS, len(ids)))
-        self._extend(np.concatenate(hashes).T, same_ids)
+        joined = np.concatenate(hashes).T
+        hashes.clear()
+        self._extend(joined, same_ids)
 
     def candidates(self, folded: str, salt: int) -> list[int]:
         """Ids that may be alike, the likeliest first, at most MAX_LOOKS."""

@@ -149,8 +149,8 @@ def ids_of(row: Row | Lesson, rating: str, source: str) -> dict[str, Any]:
     }
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+# Made once: `json.dumps` would make one for each message.
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _message(message: Message) -> str:

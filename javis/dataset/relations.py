@@ -87,7 +87,10 @@ class Relations:
     def _link(self, fresh: Sequence[int]) -> None:
         """Find the prompts that nearly say the same as these, which were not known before."""
         firsts = (self._groups[key][0] for key in fresh)
-        items = ((c.prompt_key, fold(message_of(c)), c.salt) for c in firsts)
+        items = (
+            (c.prompt_key, fold(said), salt_of(numbers(said), c.context))
+            for c, said in ((first, message_of(first)) for first in firsts)
+        )
         if not len(self._near):
             self._near.add(items)
             for one, other in self._near.pairs():
@@ -100,7 +103,7 @@ class Relations:
 
     def _link_pair(self, one: int, other: int) -> None:
         first, second = self._groups.get(one), self._groups.get(other)
-        if one == other or not first or not second or first[0].salt != second[0].salt:
+        if one == other or not first or not second or first[0].context != second[0].context:
             return
         if near_same(message_of(first[0]), message_of(second[0])):
             self._links.setdefault(one, set()).add(other)
@@ -166,14 +169,14 @@ def _conflict(candidate: Candidate, votes: dict[str, list[Candidate]]) -> Flag |
     return Flag("conflict", "", tuple(others)) if others else None
 
 
-Firsts = dict[tuple[int, bool], Candidate]
+Firsts = dict[tuple[str, bool], Candidate]
 
 
 def _firsts(pool: Sequence[Candidate]) -> Firsts:
     """For each answer, and whether it is to be learned or avoided, who had it first."""
     firsts: Firsts = {}
     for candidate in pool:
-        firsts.setdefault((candidate.learned_key, candidate.target is not None), candidate)
+        firsts.setdefault((candidate.learned.strip(), candidate.target is not None), candidate)
     return firsts
 
 
@@ -181,16 +184,16 @@ def _duplicate(candidate: Candidate, firsts: Firsts) -> Flag | None:
     """The same lesson, nearly word for word, that an earlier turn holds already."""
     if candidate.wants_text:
         return None
-    wanted = candidate.target is not None
-    same = firsts.get((candidate.learned_key, wanted))
+    learned, wanted = candidate.learned.strip(), candidate.target is not None
+    same = firsts.get((learned, wanted))
     if same is not None and same.order < candidate.order:
         return Flag("duplicate", "", (same.turn_id,))
     looks = 0
-    for (key, target), other in firsts.items():
+    for (said, target), other in firsts.items():
         if other.order >= candidate.order or looks == MAX_LOOKS:
             break
-        if target == wanted and key != candidate.learned_key:
+        if target == wanted and said != learned:
             looks += 1
-            if near_same(other.learned, candidate.learned):
+            if near_same(said, learned):
                 return Flag("duplicate", "", (other.turn_id,))
     return None

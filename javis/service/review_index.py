@@ -35,7 +35,6 @@ class ReviewIndex:
         self.relations = Relations(self._trusted)
         self.tally: Counter[tuple[str, ...]] = Counter()
         """How many candidates there are of each kind; see `_tags`."""
-        self._tags: dict[str, Tags] = {}
         self._known_tags: dict[Tags, Tags] = {}
         """Each combination once, as there are few."""
         self._conversations: dict[str, tuple[int, Row]] = {}
@@ -115,7 +114,6 @@ class ReviewIndex:
         self.candidates.clear()
         self.relations = Relations(self._trusted)
         self.tally.clear()
-        self._tags.clear()
         self._conversations.clear()
         self._by_conversation.clear()
         self._waiting.clear()
@@ -179,20 +177,19 @@ class ReviewIndex:
         old, new = list(old), list(new)
         for candidate in old:
             self.candidates.pop(candidate.turn_id, None)
-            self.tally.subtract(self._tags.pop(candidate.turn_id, ()))
+            self.tally.subtract(candidate.counted)
         for candidate in new:
             self.candidates[candidate.turn_id] = candidate
             self._by_conversation.setdefault(candidate.conversation_id, []).append(
                 candidate.turn_id
             )
         for turn_id in self.relations.update(old, new):
-            tags = _tags(self.candidates[turn_id])
-            tags = self._known_tags.setdefault(tags, tags)
-            before = self._tags.get(turn_id, ())
-            if tags != before:
-                self.tally.subtract(before)
+            candidate = self.candidates[turn_id]
+            tags = _tags(candidate)
+            if tags != candidate.counted:
+                self.tally.subtract(candidate.counted)
                 self.tally.update(tags)
-                self._tags[turn_id] = tags
+                candidate.counted = self._known_tags.setdefault(tags, tags)
         self._sorted = None
 
     def _vote_of(self, turn_id: str) -> Newest | None:
@@ -223,18 +220,17 @@ def _newest(history: Mapping[int, Row]) -> dict[str, int]:
 
 def _tags(candidate: Candidate) -> Tags:
     """What a candidate adds to the tally."""
-    statuses = {candidate.status(False), candidate.status(True)}
-    flags = {flag.kind for flag in candidate.flags}
-    tags = [("rated",), ("status", candidate.status(False), candidate.status(True))]
+    quiet, strict = candidate.status(False), candidate.status(True)
+    flags = sorted({flag.kind for flag in candidate.flags})
+    tags: list[tuple[str, ...]] = [("rated",), ("status", quiet, strict)]
     if candidate.rating:
         tags.append(("rating", candidate.rating))
     if candidate.correction:
         tags.append(("corrected",))
     if flags:
-        tags.append(("flagged",))
-    tags += [("flag", kind) for kind in sorted(flags)]
-    if "pending" in statuses:
-        tags += [("open", kind) for kind in sorted(flags)]
+        tags += [("flagged",), *(("flag", kind) for kind in flags)]
+        if quiet == "pending":
+            tags += [("open", kind) for kind in flags]
     return tuple(tags)
 
 

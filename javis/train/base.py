@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 _IA3 = ["k_proj", "v_proj", "down_proj"]
 _IA3_FEED_FORWARD = ["down_proj"]
-_SHORT_TOKENS = 1024
-"""Rows up to which attention written out is faster on a processor than torch's fused one, whose
-backward pass took a quarter of a whole step."""
+_SHORT_TOKENS = 256
+"""Rows up to which attention is written out on processors with fast 16-bit arithmetic: the
+backward pass of torch's fused one took a quarter of a whole step there. What is written out needs
+memory by the square of the length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,7 @@ def load_base(config: TrainConfig) -> Base:
     quantization = precision(config)
     loaded = load(_folder(config.base_path), quantization, config.device)
     model = loaded.model
-    if config.device == "cpu":
-        if config.hyperparameters.max_length <= _SHORT_TOKENS:
-            model.set_attn_implementation("eager")
-        _keep_unpacked(model)
+    _keep_unpacked(model)
     tokenizer = loaded.tokenizer
     template = ChatTemplate(loaded.chat_template, tokenizer, loaded.bos_token, loaded.eos_token)
     pad = model.config.pad_token_id
@@ -79,6 +77,12 @@ def load_base(config: TrainConfig) -> Base:
         half=quantization != "32bit" and not (quantization == "4bit" and config.device == "cpu"),
         pad_id=int(pad) if known else min(loaded.eos_ids, default=0),
     )
+
+
+def suit_rows(base: Base, longest: int) -> None:
+    """Choose the attention for rows of so many tokens. Before an adapter is added."""
+    if base.device == "cpu" and base.half and longest <= _SHORT_TOKENS:
+        base.model.set_attn_implementation("eager")
 
 
 def precision(config: TrainConfig) -> str:

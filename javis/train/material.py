@@ -58,6 +58,12 @@ class Material:
         return len(self.pairs) or len(self.judged) or len(self.examples)
 
     @property
+    def longest(self) -> int:
+        """Tokens of the longest training row."""
+        pairs = [row for pair in self.pairs for row in (pair.chosen, pair.rejected)]
+        return max(map(len, pairs or [row.answer for row in self.judged] or self.examples))
+
+    @property
     def tokens(self) -> int:
         """Of all training rows, once."""
         if self.pairs:

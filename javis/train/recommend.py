@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -24,6 +25,7 @@ KTO_EACH = 4
 """KTO needs both liked and disliked answers: at least so many of each."""
 _PAIRS_FOR_DPO = 40
 _LARGE = 3_000_000_000
+_STEPS_WANTED = 32
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
@@ -97,7 +99,7 @@ def recommended(method: Method, model_params: int, rows: int, device: str) -> Hy
 def _epochs(rows: int) -> float:
     """Few rows are looked at more often, so that there are steps enough to learn."""
     if rows <= 100:
-        return 4.0
+        return float(min(12, max(4, math.ceil(_STEPS_WANTED * 8 / max(1, rows)))))
     return 3.0 if rows <= 2_000 else 2.0
 
 

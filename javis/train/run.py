@@ -12,7 +12,7 @@ from javis.core.errors import EngineError, VersionError
 from javis.core.learning import Method
 from javis.core.types import Message
 from javis.train import preference, prompt, sft
-from javis.train.base import Base, add_adapter, load_base, load_tokenizer
+from javis.train.base import Base, add_adapter, load_base, load_tokenizer, suit_rows
 from javis.train.checkpoints import newest_whole, remove_all
 from javis.train.config import TrainConfig
 from javis.train.events import EventLog
@@ -54,10 +54,7 @@ def train(config: TrainConfig, folder: Path, events: EventLog) -> dict[str, Any]
     if config.dry_run:
         hyper = replace(config.hyperparameters, max_steps=_DRY_STEPS, save_steps=1_000_000)
         config = replace(config, hyperparameters=hyper, resume=False)
-    rows = load_rows(config, folder)
-    require_room(config, folder, rows)
-    base = load_base(config)
-    material = encode_rows(config, rows, base.template)
+    base, material = prepare(config, folder)
     if material.left_out:
         events.add("warning", code="rows_too_long", rows=material.left_out)
     before = _ask(base_reader(base), material, events, 0, {})
@@ -86,6 +83,16 @@ def train(config: TrainConfig, folder: Path, events: EventLog) -> dict[str, Any]
             for p, b, a in zip(material.prompts, before, after, strict=True)
         ],
     }
+
+
+def prepare(config: TrainConfig, folder: Path) -> tuple[Base, Material]:
+    """Load the base and the rows, once there is room for them."""
+    rows = load_rows(config, folder)
+    require_room(config, folder, rows)
+    base = load_base(config)
+    material = encode_rows(config, rows, base.template)
+    suit_rows(base, material.longest)
+    return base, material
 
 
 def _optimize(

@@ -1,0 +1,69 @@
+"""Our side of `javis bench train`, in a process of its own: a run's recipe, or a run's score."""
+
+# ruff: noqa: T201 - its result is its output
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+
+def train(folder: Path) -> None:
+    """Train by the job in `folder`, write the adapter there, print what was measured."""
+    began = time.perf_counter()
+    from transformers import PrinterCallback, TrainerCallback
+
+    from javis.train.base import add_adapter, load_tokenizer
+    from javis.train.config import TrainConfig
+    from javis.train.run import RECIPES, prepare
+    from javis.train.saving import save_adapter
+
+    config = TrainConfig.read(folder)
+    hyper = config.hyperparameters
+    base, material = prepare(config, folder)
+    model = add_adapter(base, config.method, hyper, config.seed)
+    recipe = RECIPES[config.method]
+    trainer = recipe(config, base, model, material, folder, load_tokenizer(config))
+    trainer.remove_callback(PrinterCallback)
+    first: list[float] = []
+
+    class FirstStep(TrainerCallback):  # type: ignore[misc]
+        def on_step_begin(self, *_: object, **__: object) -> None:
+            first.append(time.perf_counter())
+
+    trainer.add_callback(FirstStep())
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    start = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - start
+    now = resource.getrusage(resource.RUSAGE_SELF)
+    save_adapter(model, folder / "adapter", config.base_model)
+    samples = (hyper.max_steps or 0) * hyper.batch_size * hyper.gradient_accumulation
+    measured = {
+        "samples_per_s": samples / seconds,
+        "peak_bytes": now.ru_maxrss * 1024,
+        "cpu_s": now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime,
+        "start_s": first[0] - began,
+    }
+    print(json.dumps(measured))
+
+
+def score(folder: Path) -> None:
+    """Print the mean loss of a held-out token with the adapter in `folder`, in 32 bits."""
+    from dataclasses import replace
+
+    from javis.train.config import TrainConfig
+    from javis.train.run import prepare
+    from javis.train.score import saved_reader
+
+    config = replace(TrainConfig.read(folder), quantization="32bit")
+    base, material = prepare(config, folder)
+    rows = material.held.good
+    losses = saved_reader(base, folder / "adapter", config.base_model).losses(rows)
+    print(json.dumps({"held_out": sum(losses) / sum(len(row.answer) for row in rows)}))
+
+
+if __name__ == "__main__":
+    (score if sys.argv[2:] == ["score"] else train)(Path(sys.argv[1]))

@@ -136,6 +136,7 @@ def _write_job(folder: Path, base: Path) -> None:
         max_steps=STEPS,
         save_steps=10_000,
         warmup_ratio=0.05,
+        keep=0,  # the very same rows on both sides
     )
     TrainConfig(
         id=folder.name,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from javis.core.learning import Method, Prices
-from javis.train.hyperparameters import Hyperparameters
+from javis.train.hyperparameters import USED, Hyperparameters
 
 _REFERENCE_PARAMS = 134_515_008
 _REFERENCE_WIDTH = 30 * 576
@@ -114,6 +114,10 @@ def estimate(
     `speed`: tokens a second that an earlier run of this base reached here.
     """
     prices = prices or Prices()
+    if "keep" in USED[method]:
+        # About as long as the rows themselves, which is as much as can be said before.
+        kept = math.ceil(rows * hyperparameters.keep)
+        rows, tokens = rows + kept, tokens + tokens * kept // max(1, rows)
     steps = steps_of(hyperparameters, rows)
     per_step = hyperparameters.batch_size * hyperparameters.gradient_accumulation
     looks = min(steps * per_step, math.ceil(rows * max(1.0, hyperparameters.epochs)))

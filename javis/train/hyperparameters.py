@@ -47,6 +47,7 @@ RANGES: Mapping[str, Range] = {
     "virtual_tokens": Range("whole", 1, 512),
     "gradient_checkpointing": Range("flag"),
     "replay": Range("number", 0, 4),
+    "keep": Range("number", 0, 1),
     "save_steps": Range("whole", 1, 1_000_000),
     "max_steps": Range("whole", 1, 1_000_000, optional=True),
 }
@@ -58,8 +59,8 @@ _ALL = (
 )
 _LORA = ("rank", "alpha", "dropout", "target_modules")
 USED: Mapping[Method, tuple[str, ...]] = {
-    "sft-lora": (*_LORA, *_ALL),
-    "sft-qlora": (*_LORA, *_ALL),
+    "sft-lora": (*_LORA, *_ALL, "keep"),
+    "sft-qlora": (*_LORA, *_ALL, "keep"),
     "dpo": (*_LORA, *_ALL, "beta", "replay"),
     "kto": (*_LORA, *_ALL, "beta", "desirable_weight", "undesirable_weight"),
     "prompt-tuning": ("virtual_tokens", *_ALL),
@@ -98,6 +99,8 @@ class Hyperparameters:
     """Less memory for a third more time."""
     replay: float = 0.5
     """DPO: good answers that are learned as such, for each pair."""
+    keep: float = 0.25
+    """SFT: the base model's own answers to other questions that are learned along, for each row."""
     save_steps: int = 50
     """Steps between two checkpoints."""
     max_steps: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from javis.train.base import Base, add_adapter, load_base, load_tokenizer, suit_
 from javis.train.checkpoints import newest_whole, remove_all
 from javis.train.config import TrainConfig
 from javis.train.events import EventLog
+from javis.train.hyperparameters import USED
+from javis.train.keep import kept_rows
 from javis.train.live import Live, memory_peak
 from javis.train.material import Held, Material, encode_rows, load_rows
 from javis.train.room import require_room
@@ -26,6 +29,7 @@ from javis.train.score import Reader, adapter_reader, base_reader, saved_reader
 ADAPTER = "adapter"
 _DRY_STEPS = 2
 _EVAL_ROWS = 32
+_HANGUL = re.compile("[가-힣]")
 
 RECIPES: dict[Method, Callable[..., Any]] = {
     "sft-lora": sft.trainer,
@@ -91,6 +95,17 @@ def prepare(config: TrainConfig, folder: Path) -> tuple[Base, Material]:
     require_room(config, folder, rows)
     base = load_base(config)
     material = encode_rows(config, rows, base.template)
+    hyper = config.hyperparameters
+    if "keep" in USED[config.method] and not config.dry_run:
+        kept = kept_rows(
+            base,
+            hyper.keep,
+            material.rows,
+            folder,
+            korean=any(_HANGUL.search(row.answer) for row in rows["train"]),
+            max_length=hyper.max_length,
+        )
+        material = replace(material, examples=[*material.examples, *kept], kept=len(kept))
     suit_rows(base, material.longest)
     return base, material
 
@@ -133,6 +148,7 @@ def _optimize(
         "steps": state.global_step,
         "epochs": round(float(state.epoch or 0), 3),
         "rows": material.rows,
+        "kept": material.kept,
         "tokens": int(looks * material.tokens / material.rows),
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "precision": base.loaded.precision,

@@ -1,4 +1,4 @@
-"""Short answers of the candidate, for people to look at: always the likeliest word."""
+"""Short answers of a model in the trainer's process: always the likeliest word."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ _PROMPT_TOKENS = 512
 
 
 def answers(reader: Reader, prompts: Sequence[Sequence[Message]]) -> list[str]:
-    """What a model answers to each prompt."""
+    """What a model answers to each prompt, for people to look at."""
+    return [text for text, _ in written(reader, prompts, _NEW_TOKENS)]
+
+
+def written(
+    reader: Reader, prompts: Sequence[Sequence[Message]], tokens: int
+) -> list[tuple[str, bool]]:
+    """The answer to each prompt, and whether it came to its end within so many tokens."""
     import torch  # heavy
     from transformers import GenerationConfig
 
@@ -28,7 +35,7 @@ def answers(reader: Reader, prompts: Sequence[Sequence[Message]]) -> list[str]:
     control = base.loaded.tokenizer.control_tokens
     stops = set(base.loaded.eos_ids) | {control[base.template.end_of_turn]}
     config = GenerationConfig(
-        max_new_tokens=_NEW_TOKENS,
+        max_new_tokens=tokens,
         do_sample=False,
         eos_token_id=sorted(stops),
         pad_token_id=base.pad_id,
@@ -39,7 +46,7 @@ def answers(reader: Reader, prompts: Sequence[Sequence[Message]]) -> list[str]:
         # From embeddings, which a learned prompt is; only the new tokens come back.
         found = module.generate(**reader.embed(ids, mask.to(base.device)), generation_config=config)
     module.train(was_training)
-    return [_text(base, row, stops) for row in found.tolist()]
+    return [(_text(base, row, stops), bool(stops & set(row))) for row in found.tolist()]
 
 
 def _text(base: Base, ids: Sequence[int], stops: set[int]) -> str:

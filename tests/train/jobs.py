@@ -21,6 +21,7 @@ QUICK = Hyperparameters(
     max_length=256,
     save_steps=100,
     warmup_ratio=0,
+    keep=0,
 )
 
 

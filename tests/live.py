@@ -17,8 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 class Live:
     """A server process on a folder of its own; `start` after `kill` is a restart."""
 
-    def __init__(self, data_dir: Path, port: str = "0", **environment: str) -> None:
+    def __init__(
+        self, data_dir: Path, port: str = "0", models_dir: Path | None = None, **environment: str
+    ) -> None:
         self.data_dir = data_dir
+        self._models_dir = models_dir or ROOT / "models"
         self._environment = environment
         self._port = port
         self.start()
@@ -35,7 +38,7 @@ class Live:
             "--data-dir",
             str(self.data_dir),
             "--models-dir",
-            str(ROOT / "models"),
+            str(self._models_dir),
         ]
         self.process = subprocess.Popen(
             command,

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal
 
 from javis.core.errors import NotFound, UserInputError
 from javis.core.learning import (
@@ -15,9 +14,7 @@ from javis.core.learning import (
     Action,
     Approved,
     Decision,
-    FlagKind,
     ReviewRow,
-    Status,
 )
 from javis.core.protocols import Engine
 from javis.core.types import MAX_MESSAGE_CHARS, Message, check_text
@@ -27,36 +24,16 @@ from javis.dataset.control import ControlTokens, literals_in
 from javis.dataset.readiness import Readiness
 from javis.service.approved import Frozen, collect
 from javis.service.preferences import Preferences
-from javis.service.prompts import Branches
 from javis.service.review_index import ReviewIndex, status_count
-from javis.service.review_search import moment, similar_to, test_of
+from javis.service.review_rows import Masked, RowReader
+from javis.service.review_search import ReviewFilters, similar_to, test_of
 from javis.store import Store, now_iso
+
+__all__ = ["Masked", "ReviewFilters", "ReviewPage", "ReviewService", "control_tokens_of"]
 
 MAX_PAGE = 500
 TRUSTED = ("local",)
 """Owners whose ratings count unseen however many they are: the admin."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewFilters:
-    """Which rows to show; None shows all. Times are ISO dates or moments of the rating."""
-
-    rating: Literal["good", "bad", "corrected"] | None = None
-    version: str | None = None
-    since: str | None = None
-    until: str | None = None
-    """A bare date is meant with its whole day."""
-    flag: FlagKind | Literal["any"] | None = None
-    status: Status | None = None
-    text: str | None = None
-
-    def __post_init__(self) -> None:
-        _one_of("rating", self.rating, ("good", "bad", "corrected"))
-        _one_of("flag", self.flag, ("any", *FLAG_KINDS))
-        _one_of("status", self.status, ("approved", "pending", "excluded"))
-        for value in (self.since, self.until):
-            if value:
-                moment(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +43,6 @@ class ReviewPage:
     """Rows that pass the filters."""
     counts: dict[str, int]
     """Of all rated turns: rated, approved, pending, excluded, flagged, and each kind of flag."""
-
-
-@dataclass(frozen=True, slots=True)
-class Masked:
-    """A row's texts without personal data, to look at before they are kept."""
-
-    user: str
-    target: str | None
-    found: list[str]
-    """Kinds that were found, in the earlier messages too."""
 
 
 def control_tokens_of(engine: Engine) -> set[str]:
@@ -96,6 +63,7 @@ class ReviewService:
     ) -> None:
         self._store = store
         self._preferences = preferences
+        self._rows = RowReader(store)
         self._lock = threading.RLock()
         self._index = ReviewIndex(store, ControlTokens(control_tokens), trusted)
 
@@ -109,7 +77,9 @@ class ReviewService:
             found = self._found(filters, everything)
             start = max(0, offset)
             shown = found[start : start + max(0, min(limit, MAX_PAGE))]
-            return ReviewPage(self._rows(shown, everything), len(found), self._counts(everything))
+            return ReviewPage(
+                self._rows.rows(shown, everything), len(found), self._counts(everything)
+            )
 
     def get(self, turn_id: str) -> ReviewRow:
         """Raises NotFound for a turn that is not rated, or deleted."""
@@ -216,23 +186,14 @@ class ReviewService:
 
     def masked(self, turn_id: str) -> Masked:
         """The row's message and answer with personal data masked; `decide("edit")` keeps it."""
-        with self._lock:
-            candidate = self._candidate(turn_id)
-            row = self._row(candidate)
-        texts = [m.content for m in row.prompt] + [row.reply, row.target or ""]
-        there = {kind for text in texts for kind in pii.kinds(text)}
-        return Masked(
-            user=pii.mask(row.prompt[-1].content),
-            target=None if row.target is None else pii.mask(row.target),
-            found=[kind for kind in pii.KINDS if kind in there],
-        )
+        return self._rows.masked(self._candidate(turn_id))
 
     def similar(self, turn_id: str) -> list[ReviewRow]:
         """Rows with the same answer, or with nearly the same prompt; the last rated first."""
         with self._lock:
             candidate = self._candidate(turn_id)
             found = similar_to(candidate, self._index)
-            return self._rows(found, self._preferences.review_everything())
+            return self._rows.rows(found, self._preferences.review_everything())
 
     def apply_to_similar(self, turn_id: str, turn_ids: Sequence[str], by: str = "") -> int:
         """Do to these turns what was done to this one; returns how many.
@@ -297,22 +258,8 @@ class ReviewService:
         counts["flagged"] = tally["flagged",]
         return counts | {kind: tally["flag", kind] for kind in FLAG_KINDS}
 
-    def _rows(self, candidates: Sequence[Candidate], everything: bool) -> list[ReviewRow]:
-        branches: dict[str, Branches] = {}
-        rows = []
-        for candidate in candidates:
-            conversation = candidate.conversation_id
-            if conversation not in branches:
-                branches[conversation] = self._branches(conversation)
-            rows.append(_review_row(candidate, branches[conversation], everything))
-        return rows
-
     def _row(self, candidate: Candidate) -> ReviewRow:
-        return self._rows([candidate], self._preferences.review_everything())[0]
-
-    def _branches(self, conversation_id: str) -> Branches:
-        turns = self._store.reviews.turns_of(conversation_id)
-        return Branches({row["id"]: row for _, row in turns})
+        return self._rows.rows([candidate], self._preferences.review_everything())[0]
 
     def _decision(
         self,
@@ -339,7 +286,7 @@ class ReviewService:
             return self._decision(other, source.state, None, None, by)
         edit = source.decision if source.state == "edit" else None
         if edit is not None and self._only_masks(source, edit):
-            masked = self.masked(other.turn_id)
+            masked = self._rows.masked(other)
             return self._decision(other, "edit", masked.user, masked.target, by)
         target = (edit or {}).get("target") or source.correction
         if not target:
@@ -352,46 +299,13 @@ class ReviewService:
 
     def _only_masks(self, source: Candidate, edit: Row) -> bool:
         """Whether an edit did no more than take personal data out."""
-        user = self._branches(source.conversation_id).message(source)
+        user = self._rows.message(source)
         answer = source.correction or str(source.turn.get("reply", ""))
         texts = ((edit.get("user"), user), (edit.get("target"), answer))
         changed = [(new, old) for new, old in texts if new and new != old]
         return bool(changed) and all(new == pii.mask(old) for new, old in changed)
 
 
-def _review_row(candidate: Candidate, branches: Branches, everything: bool) -> ReviewRow:
-    turn, feedback = candidate.turn, candidate.feedback
-    return ReviewRow(
-        turn_id=candidate.turn_id,
-        conversation_id=candidate.conversation_id,
-        owner=candidate.owner,
-        created_at=str(feedback.get("created_at", "")),
-        prompt=branches.prompt(candidate),
-        reply=str(turn.get("reply", "")),
-        rating=feedback.get("rating") if candidate.rating else None,
-        reasons=tuple(feedback.get("reasons") or ()),
-        comment=str(feedback.get("comment") or ""),
-        correction=candidate.correction,
-        target=candidate.target,
-        version=str(turn.get("version", "")),
-        model=str(turn.get("model", "")),
-        status=candidate.status(everything),
-        decided=candidate.state in ("approve", "edit", "exclude"),
-        edited=candidate.state == "edit",
-        flags=candidate.flags,
-    )
-
-
 def _check_action(action: str) -> None:
     if action not in ACTIONS:
         raise UserInputError("bad_action", "'{action}' is no decision.", action=action)
-
-
-def _one_of(name: str, value: str | None, allowed: Sequence[str]) -> None:
-    if value is not None and value not in allowed:
-        raise UserInputError(
-            "bad_filter",
-            "{name} must be one of {allowed}.",
-            name=name,
-            allowed=", ".join(allowed),
-        )

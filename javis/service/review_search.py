@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from javis.core.errors import UserInputError
+from javis.core.learning import FLAG_KINDS, FlagKind, Status
 from javis.dataset.candidates import Candidate, message_of
 from javis.service.review_index import ReviewIndex
 
-if TYPE_CHECKING:
-    from javis.service.review import ReviewFilters
-
 Test = Callable[[Candidate], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFilters:
+    """Which rows to show; None shows all. Times are ISO dates or moments of the rating."""
+
+    rating: Literal["good", "bad", "corrected"] | None = None
+    version: str | None = None
+    since: str | None = None
+    until: str | None = None
+    """A bare date is meant with its whole day."""
+    flag: FlagKind | Literal["any"] | None = None
+    status: Status | None = None
+    text: str | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("rating", self.rating, ("good", "bad", "corrected"))
+        _one_of("flag", self.flag, ("any", *FLAG_KINDS))
+        _one_of("status", self.status, ("approved", "pending", "excluded"))
+        for value in (self.since, self.until):
+            if value:
+                moment(value)
 
 
 def test_of(filters: ReviewFilters, everything: bool) -> Test:
@@ -108,3 +129,13 @@ def _finder(wanted: str) -> Callable[[str], bool]:
 
 def _composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _one_of(name: str, value: str | None, allowed: Sequence[str]) -> None:
+    if value is not None and value not in allowed:
+        raise UserInputError(
+            "bad_filter",
+            "{name} must be one of {allowed}.",
+            name=name,
+            allowed=", ".join(allowed),
+        )

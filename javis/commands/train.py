@@ -151,7 +151,10 @@ def outcome(training: TrainingService, job: TrainJob) -> Iterator[str]:
 
 def listing(store: Store) -> Iterator[str]:
     """A line for each run, the newest first."""
-    for job in store.jobs.all():
+    jobs = store.jobs.all()
+    if not jobs:
+        yield "Nothing has been trained yet."
+    for job in jobs:
         what = job.version or job.reason or job.phase
         yield f"{job.id}  {job.created_at[:16]}  {job.method:<13}  {job.state:<9}  {what}".rstrip()
 

@@ -22,6 +22,7 @@ from javis.core.settings import Settings
 from javis.engine import catalog, hardware
 from javis.service.learning import train_base
 from javis.service.publishing import publisher_for
+from javis.service.review_warming import Warming
 from javis.service.services import Services, join
 from javis.service.versions import VersionWatcher
 from javis.store import Store, maintenance, open_store
@@ -104,6 +105,7 @@ def build(settings: Settings, say: Say) -> Application:
     )
     watchers: list[Watcher] = [
         VersionWatcher(services.versions),
+        Warming(services.review),
         *services.learning.watchers(),
     ]
     return Application(services, store, engine, watchers)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -164,7 +165,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
     assert (done["state"], done["code"], done["values"]) == ("failed", "not_finite", {"step": 1})
     assert not (folder / "adapter").exists()
     # Were nobody to look at the loss, the weights would still not pass.
-    monkeypatch.setattr("javis.train.live.math.isfinite", lambda _: True)
+    monkeypatch.setattr("javis.train.live.math", SimpleNamespace(isfinite=lambda _: True))
     done = outcome(folder)
     assert (done["state"], done["code"]) == ("failed", "version_damaged")
 

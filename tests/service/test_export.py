@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from javis.service.export_file import ExportFile
 from javis.service.review import ReviewFilters, ReviewService
 from javis.store import now_iso
 from javis.store.fs import OsFS
+from javis.store.reviews import ReviewStore, Snapshot
 from tests.service.conftest import Application, Make
 from tests.service.test_chat import ME
 from tests.service.test_review import put
@@ -343,6 +345,55 @@ def test_a_snapshot_while_others_write_without_pause(app: Application, folder: P
     assert failures == []
 
 
+def test_a_commit_between_the_rows_and_the_flags_is_in_both_or_in_none(
+    app: Application, export: ExportService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(app, "tea")
+    reviews, take = app.store.reviews, ReviewStore.snapshot
+    late: list[str] = []
+
+    def snapshot(self: ReviewStore) -> Snapshot:
+        found = take(self)
+        if not late:
+            late.extend(put(app.store, ("first", "1", None, None), ("then", "2", "good", None)))
+        return found
+
+    monkeypatch.setattr(ReviewStore, "snapshot", snapshot)
+    rows = {row["turn_id"]: row for row in rows_of(export, "messages", "all")}
+    assert [m["content"] for m in rows[late[1]]["messages"]] == ["first", "1", "then", "2"]
+    assert reviews.history(late[1]) == []
+
+
+def test_a_snapshot_never_falls_between_the_file_and_the_memory(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit that is in the file already and not yet in the rows, just as they are looked at."""
+    fill(app, "tea")
+    storage, reviews = app.store.db.storage, app.store.reviews
+    before = reviews.snapshot()
+    written = threading.Event()
+    vote = Feedback("t_x", now_iso(), "good")
+    writer = threading.Thread(target=lambda: app.store.feedback.add(vote))
+    apply, refresh = storage.memory.apply, storage.refresh
+
+    def slowly(*arguments: Any) -> None:
+        written.set()
+        time.sleep(0.2)
+        apply(*arguments)
+
+    def late() -> None:
+        refresh()
+        if threading.current_thread() is threading.main_thread() and writer.ident is None:
+            writer.start()
+            assert written.wait(5)
+
+    monkeypatch.setattr(storage.memory, "apply", slowly)
+    monkeypatch.setattr(storage, "refresh", late)
+    after = reviews.snapshot()
+    writer.join()
+    assert after.sequence - before.sequence == len(after.feedback) - len(before.feedback)
+
+
 def test_an_export_that_reads_live_would_be_torn(app: Application, export: ExportService) -> None:
     """The broken variant: rows read page by page while somebody decides."""
     ids = [fill(app, f"tea{number}") for number in range(4)]
@@ -440,11 +491,11 @@ def test_of_a_turn_that_waits_only_the_files_row_counts(
     app: Application, export: ExportService
 ) -> None:
     ids = some(app)
-    export.take_in(edited(export, "kto", "bad", "Who knows.", "Dunno."))
+    export.take_in(edited(export, "kto", "bad", '"Red."', '"Rot."'))
     app.services.preferences.set_review_everything(True)
-    assert app.services.review.get(ids["disliked"]).status == "pending"
+    assert app.services.review.get(ids["corrected"]).status == "pending"
     approved = app.services.review.approved()
-    assert [j.completion for j in approved.judged] == ["Dunno."]
+    assert [j.completion for j in approved.judged] == ["Rot."]
     assert (approved.examples, approved.pairs) == ((), ())
 
 

@@ -408,6 +408,30 @@ def test_personal_data_earlier_in_the_conversation_is_found(app: Application) ->
     assert kinds(app.services.review.get(later)) == ["personal"]
 
 
+def test_personal_data_in_a_disliked_answer_is_found(app: Application) -> None:
+    """It is the rejected side of a pair."""
+    (turn,) = put(app.store, ("Who?", "Ask kim@example.com", "bad", "I do not know."))
+    assert kinds(app.services.review.get(turn)) == ["personal"]
+
+
+def test_pairs_need_the_very_same_prompt_and_are_few(app: Application) -> None:
+    answers = [(f"Answer {n} is quite another one {n * 7919}", "bad") for n in range(6)]
+    said = [(LONG, text, vote, None) for text, vote in [("Light scatters.", "good"), *answers]]
+    put(app.store, *said, parents=[None] * 7)
+    assert len(app.services.review.approved().pairs) == 4
+    app.services.review.bulk("exclude", None, ReviewFilters())
+    good, bad = put(
+        app.store,
+        ("tea?", "Gladly.", "good", None),
+        ("tea?", "No.", "bad", None),
+        parents=[None] * 2,
+    )
+    turn = app.store.conversations.get_turn(bad, ME)
+    assert [pair.turn_id for pair in app.services.review.approved().pairs] == [good]
+    app.store.conversations.put_turn(replace(turn, system_prompt="Be rude."))
+    assert app.services.review.approved().pairs == ()
+
+
 def test_one_user_cannot_flood_the_data(app: Application) -> None:
     """The broken variant: with everybody trusted, all thousand would count unseen."""
     everybody = ReviewService(app.store, app.services.preferences, trusted=("mallory", ME))

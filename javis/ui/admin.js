@@ -16,7 +16,7 @@ function drawSections() {
     el(
       "div",
       { class: "jv-switch jv-sections", role: "group", "aria-label": t("sections.label") },
-      sectionsOf("admin").map((name) => el("button", { id: `jv-section-${name}`, "aria-pressed": String(V.section === name), onclick: () => showTab("admin", name) }, t(`sections.${name}`))),
+      VIEWS.admin.map((name) => el("button", { id: `jv-section-${name}`, "aria-pressed": String(V.section === name), onclick: () => showTab("admin", name) }, t(`sections.${name}`))),
     ),
   );
 }

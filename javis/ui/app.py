@@ -18,8 +18,10 @@ from javis.ui.edge import Edge, Handler, Json, Payload, UserOf
 from javis.ui.places import place
 from javis.ui.presets import Presets
 from javis.ui.relabel import Relabel
+from javis.ui.reviewing import Reviewing
 from javis.ui.texts import FALLBACK, Texts
 from javis.ui.theme import theme
+from javis.ui.training import Training
 from javis.ui.versioning import Versioning
 
 _HERE = Path(__file__).parent
@@ -88,17 +90,11 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
         _answers(services, edge, live, bar)
         handlers = {
             **Calls(services, texts).table(),
+            **Reviewing(services, texts).table(),
+            **Training(services, texts).table(),
             **Versioning(services, texts).table(),
             **admin.table(),
         }
-        if hasattr(services, "review"):
-            from javis.ui.reviewing import Reviewing
-
-            handlers |= Reviewing(services, texts).table()
-        if hasattr(services, "training"):
-            from javis.ui.training import Training
-
-            handlers |= Training(services, texts).table()
         _questions(edge, calls, handlers)
         Relabel(services, edge, bar, [*bar.words(), *admin.words()]).attach(calls, language)
         Presets(services, edge, bar).attach(calls, language)

@@ -56,10 +56,6 @@ class Calls:
             "model": model_json(self._services.admin.model),
             "version": self._services.versions.current(),
             "login": self._services.settings.password is not None,
-            "parts": {
-                "review": hasattr(self._services, "review"),
-                "train": hasattr(self._services, "training"),
-            },
             "list": self.list_rows(user, payload),
             "readiness": self.readiness(user, payload),
         }

@@ -114,7 +114,7 @@ function giveDraft() {
 // What went wrong, above the composer: what happened, what was kept, what to do.
 function notice(text, action = null) {
   const host = $("jv-notice");
-  if (!host || V.tab !== "chat") return toast(text);
+  if (!host || V.tab !== "chat") return toast(text, action, 9000);
   return host.replaceChildren(
     el(
       "div",

@@ -26,7 +26,7 @@ function outcomeParts(job, events, log, width) {
   return [
     el("p", { class: "jv-verdict" }, outcomeSentence(job)),
     job.verdict ? gateTable(job.verdict, rejected) : "",
-    samplesNode(samples),
+    samplesNode(samples, "decide.samples"),
     events.length ? el("details", { class: "jv-fold", "data-fold": "curve", open: !rejected && !samples.length }, el("summary", {}, t("curve.title")), curveNode(curveOf(events), { width })) : "",
     tookNode(job),
     logNode(log),
@@ -35,6 +35,7 @@ function outcomeParts(job, events, log, width) {
 
 function outcomeSentence(job) {
   if (job.dry_run && job.state === "succeeded") return t("decide.dry");
+  if (job.overridden_by) return t("decide.overridden", { version: job.version || "", by: job.overridden_by });
   if (job.reason_text) return job.reason_text;
   if (job.state === "rejected") return gateSentence({ name: job.reason, passed: false, values: job.reason_values });
   if (job.state === "succeeded" && job.verdict) return verdictSentence(job.verdict, job.version);
@@ -99,15 +100,15 @@ function tookNode(job) {
 // What can be done now -----------------------------------------------------------------------
 
 function outcomeActions(job) {
-  const now = TR.state.current === "base" ? t("controls.base") : TR.state.current;
-  const keep = (key) => el("button", { class: "jv-second", "data-act": "keep", onclick: () => putAway(job) }, t(key, { version: now }));
+  const now = TR.state.current;
+  const keep = el("button", { class: "jv-second", "data-act": "keep", onclick: () => putAway(job) }, now === "base" ? t("decide.keep_base") : t("decide.keep", { version: now }));
   if (job.dry_run) return [el("button", { class: "jv-primary", onclick: () => putAway(job) }, t("decide.ok"))];
   switch (job.state) {
     case "succeeded":
       if (job.live) return [el("button", { class: "jv-second", onclick: () => showTab("admin", "versions") }, t("decide.to_versions")), el("button", { class: "jv-plain", "data-act": "undo", onclick: rollBack }, icon("undo"), t("undo"))];
-      return job.version ? [el("button", { class: "jv-primary", "data-act": "promote", onclick: () => promote(job.version) }, t("decide.promote", { version: job.version })), keep("decide.keep")] : [];
+      return job.version ? [el("button", { class: "jv-primary", "data-act": "promote", onclick: () => promote(job.version) }, t("decide.promote", { version: job.version })), keep] : [];
     case "rejected":
-      return [keep("decide.keep"), job.can_override ? el("button", { class: "jv-plain", "data-act": "override", onclick: () => override(job) }, t("decide.override")) : "", el("button", { class: "jv-plain", onclick: () => discard(job) }, t("decide.discard"))];
+      return [keep, job.can_override ? el("button", { class: "jv-plain", "data-act": "override", onclick: () => override(job) }, t("decide.override")) : "", el("button", { class: "jv-plain", onclick: () => discard(job) }, t("decide.discard"))];
     default:
       return [job.resumable ? el("button", { class: "jv-primary", "data-act": "resume", onclick: () => resumeRun(job) }, t("decide.resume")) : "", el("button", { class: "jv-plain", onclick: () => putAway(job) }, t("decide.put_away"))];
   }

@@ -12,7 +12,7 @@ function el(tag, props = {}, ...children) {
     else if (name in node && typeof value !== "string") node[name] = value;
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));
+  node.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
   return node;
 }
 
@@ -116,27 +116,30 @@ class CallError extends Error {
   }
 }
 
-// A session that is gone, or a server, tells Gradio only; whoever hears nothing asks at another door.
+// A session that is gone, or a server, tells Gradio only; whoever hears nothing asks at another
+// door, and again, as long as nothing is heard.
 function askWhySilent(id) {
   setTimeout(async () => {
     if (!waiting.has(id)) return;
     const status = await knock("api/readiness");
     const asked = waiting.get(id);
-    if (!asked || (status !== 401 && status !== 0)) return;
+    if (!asked) return;
+    if (status !== 401 && status !== 0) return askWhySilent(id);
     waiting.delete(id);
     clearTimeout(asked.timer);
     asked.reject(new CallError(status ? { code: "not_logged_in", message: t("logged_out_short") } : { code: "unreachable", message: t("unreachable") }));
   }, SILENT_MS);
 }
 
-function call(kind, data = {}) {
+// `patience`: how long this question may hold up the next ones, in milliseconds.
+function call(kind, data = {}, patience = REPLY_MS) {
   const one = () =>
     new Promise((resolve, reject) => {
       const id = `c${++calls}`;
       const timer = setTimeout(() => {
         waiting.delete(id);
         reject(new CallError({ code: "unreachable", message: t("unreachable") }));
-      }, REPLY_MS);
+      }, patience);
       waiting.set(id, { resolve, reject, timer });
       jvWires.calls.trigger("call", { ...data, kind, call: id, lang });
       askWhySilent(id);
@@ -156,15 +159,16 @@ function onReply(reply) {
 }
 
 // Quiet confirmations, with an undo where there is one.
-function toast(text, action = null) {
+function toast(text, action = null, ms = action ? 9000 : 3500) {
   const host = $("jv-toasts") || document.body.appendChild(el("div", { id: "jv-toasts", role: "status", "aria-live": "polite" }));
   const card = el("div", { class: "jv-toast" }, el("span", {}, text));
   const close = () => card.remove();
-  if (action) {
+  if (action?.href) card.append(el("a", { class: "jv-link", href: action.href, target: "_blank", rel: "noopener" }, action.label));
+  else if (action) {
     card.append(el("button", { class: "jv-link", onclick: () => (close(), action.run()) }, action.label));
   }
   host.replaceChildren(card);
-  setTimeout(close, action ? 9000 : 3500);
+  setTimeout(close, ms);
 }
 
 async function attempt(work) {

@@ -175,7 +175,6 @@ async function start() {
   const first = await attempt(() => call("boot"));
   if (!first) return;
   Object.assign(S, { model: first.model, admin: first.admin, login: first.login });
-  V.parts = first.parts;
   L.rows = first.list.rows;
   L.total = first.list.total;
   buildTop();

@@ -2,7 +2,7 @@
 // on? So the page learns of it without a reload.
 
 const PULSE_MS = 4000;
-const pulse = { timer: 0, known: null, missed: false };
+const pulse = { timer: 0, known: null };
 
 function startPulse() {
   document.addEventListener("visibilitychange", () => !document.hidden && beat());
@@ -12,14 +12,10 @@ function startPulse() {
 async function beat() {
   clearTimeout(pulse.timer);
   try {
-    // A server that is gone is asked at another door first: this one would only count its time.
-    if (!pulse.missed || (await knock("health")) === 200) {
-      takePulse(await call("pulse"));
-      pulse.missed = false;
-    }
+    // Gradio does not get over a call that found nobody, so another door is tried first.
+    if ((await knock("health")) === 200) takePulse(await call("pulse", {}, PULSE_MS));
   } catch (error) {
     if (!(error instanceof CallError)) throw error;
-    pulse.missed = true;
   }
   clearTimeout(pulse.timer);
   if (!document.hidden) pulse.timer = setTimeout(beat, PULSE_MS);

@@ -30,9 +30,9 @@ const filterCount = () => Object.values(R.filters).filter(Boolean).length;
 async function openReview() {
   drawReview();
   if (R.state === "new") {
-    await loadReview();
     // What needs a look comes first; without any, everything is shown.
-    if (R.state === "ready" && R.counts.pending && !filterCount()) await filterReview({ status: "pending" });
+    await filterReview({ status: "pending" });
+    if (R.state === "ready" && !R.counts.pending) await filterReview({ status: "" });
   } else if (R.state !== "loading" && !R.editing) await loadReview({ keep: true });
 }
 

@@ -9,7 +9,10 @@ function drawCard() {
   if (R.editing && body.querySelector(".jv-edit-card")?.dataset.turnId === short.id && body.jvLang === lang) return undefined;
   const whole = R.full.get(short.id);
   if (!whole) {
-    if (!body.querySelector(".jv-card-review")) body.replaceChildren(skeleton());
+    const before = body.querySelector(".jv-card-review");
+    if (before) before.classList.add("is-leaving");
+    else body.replaceChildren(skeleton());
+    drawCardBar();
     fetchCard(short.id);
     return undefined;
   }
@@ -114,8 +117,8 @@ function drawCardBar() {
       iconButton("left", t("review.previous"), () => step(-1), { "data-act": "previous", "aria-keyshortcuts": "ArrowLeft", disabled: R.offset + R.at === 0 }),
       el("span", { class: "jv-position" }, t("review.position", { at: number(R.offset + R.at + 1), total: number(Math.max(R.total, R.offset + R.rows.length)) })),
       iconButton("right", t("review.next"), () => step(1), { "data-act": "next", "aria-keyshortcuts": "ArrowRight" }),
-      el("span", { class: "jv-gap" }),
       iconButton("undo", t("review.undo"), undoDecision, { "data-act": "undo", "aria-keyshortcuts": "U", disabled: !R.undo.length }),
+      el("span", { class: "jv-gap" }),
       button("exclude", "close", "X", () => decide("exclude")),
       button("edit", "edit", "E", editCard),
       button("approve", "check", "A", () => decide("approve"), { class: "is-main" }),
@@ -159,7 +162,7 @@ function drawQueueEnd() {
       { class: "jv-nothing" },
       el("h2", {}, t("review.end")),
       el("p", {}, t("review.progress", { approved: number(R.counts.approved), pending: number(R.counts.pending), excluded: number(R.counts.excluded) })),
-      el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: () => (again ? filterReview({ ...NO_FILTERS, status: "pending" }) : loadReview()) }, t(again ? "review.see_pending" : "review.from_start")), V.parts.train === false ? "" : el("button", { class: "jv-primary", onclick: () => showTab("admin", "train") }, t("review.to_train"))),
+      el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: () => (again ? filterReview({ ...NO_FILTERS, status: "pending" }) : loadReview()) }, t(again ? "review.see_pending" : "review.from_start")), el("button", { class: "jv-primary", onclick: () => showTab("admin", "train") }, t("review.to_train"))),
     ),
   );
   $("jv-review-foot").replaceChildren(el("div", { class: "jv-decisions" }, iconButton("left", t("review.previous"), () => step(-1), { "data-act": "previous" }), el("span", { class: "jv-gap" }), iconButton("undo", t("review.undo"), undoDecision, { "data-act": "undo", disabled: !R.undo.length })));
@@ -181,6 +184,7 @@ async function decide(action) {
   const kept = await attempt(() => sent);
   if (kept) {
     takeRow(kept);
+    forgetNeighbours(kept.row.id);
     drawReviewHead();
     return;
   }
@@ -198,6 +202,14 @@ async function saveEdit(whole, change) {
   $("jv-review-say").textContent = t("review.done_edit");
   drawReview();
   $("jv-review-body").focus();
+}
+
+// A decision can settle the conflicts of others: what was fetched of them before is old.
+function forgetNeighbours(decided) {
+  const shown = R.full.get(row()?.id);
+  const concerned = shown?.flags.some((flag) => flag.others.some((other) => other.id === decided));
+  for (const id of [...R.full.keys()]) if (id !== decided && (concerned || id !== shown?.id)) R.full.delete(id);
+  if (concerned && !R.editing) drawReview();
 }
 
 function goToRow(id) {

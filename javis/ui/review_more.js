@@ -16,7 +16,7 @@ function reviewMore() {
   paint();
   const report = el("div", { class: "jv-report", "aria-live": "polite" });
   const file = el("input", { type: "file", id: "jv-take-in", class: "jv-offscreen", accept: ".jsonl,.json,application/jsonl", "aria-label": t("takein.label"), onchange: (e) => takeIn(e.target, report) });
-  const strict = el("input", { type: "checkbox", role: "switch", checked: R.everything, id: "jv-everything", onchange: (e) => setEverything(e.target) });
+  const strict = el("input", { type: "checkbox", role: "switch", class: "jv-onoff", checked: R.everything, id: "jv-everything", onchange: (e) => setEverything(e.target) });
   dialog(
     t("review.more"),
     [

@@ -20,7 +20,7 @@ function drawSchedule() {
   return host.replaceChildren(
     card(
       "schedule.title",
-      el("label", { class: "jv-toggle" }, el("input", { type: "checkbox", role: "switch", id: "jv-schedule-on", checked: on, onchange: (e) => (e.target.checked ? keep(SCHEDULE_BEGIN.turns, SCHEDULE_BEGIN.days) : keep(0, 0)) }), el("span", {}, el("strong", {}, t("schedule.on")), el("span", {}, t("schedule.hint")))),
+      el("label", { class: "jv-toggle" }, el("input", { type: "checkbox", role: "switch", class: "jv-onoff", id: "jv-schedule-on", checked: on, onchange: (e) => (e.target.checked ? keep(SCHEDULE_BEGIN.turns, SCHEDULE_BEGIN.days) : keep(0, 0)) }), el("span", {}, el("strong", {}, t("schedule.on")), el("span", {}, t("schedule.hint")))),
       on ? el("div", { class: "jv-form-row" }, count("turns"), count("days")) : "",
       on ? el("p", { class: "jv-hint" }, t("schedule.so_far", { turns: number(s.new_turns), days: number(s.passed_days, 1) })) : "",
     ),

@@ -237,6 +237,6 @@ function paintReadiness(r) {
 
 function openFromMeter(ready) {
   closeDrawer();
-  if (ready && V.parts.train !== false) showTab("admin", "train");
+  if (ready) showTab("admin", "train");
   else showTab("review");
 }

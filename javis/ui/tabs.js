@@ -2,15 +2,14 @@
 // the browser's "back" goes where it should.
 
 const VIEWS = { chat: [], review: ["cards", "list"], admin: ["train", "versions", "system"] };
-const V = { tab: "chat", section: "", parts: {} };
+const V = { tab: "chat", section: "" };
 
-const isThere = (tab) => tab === "chat" || (S.admin && (tab !== "review" || V.parts.review));
-const sectionsOf = (tab) => VIEWS[tab].filter((name) => tab !== "admin" || V.parts[name] !== false);
+const isThere = (tab) => tab === "chat" || S.admin;
 
 function viewOf(hash) {
   const [tab, section] = hash.replace(/^#/, "").split("/");
   if (!(tab in VIEWS) || !isThere(tab)) return { tab: "chat", section: "" };
-  const sections = sectionsOf(tab);
+  const sections = VIEWS[tab];
   return { tab, section: sections.includes(section) ? section : sections[0] || "" };
 }
 

@@ -128,7 +128,7 @@ function drawHow() {
       hyperparameterFields(),
       el("div", { id: "jv-estimate", "aria-live": "polite" }),
       missing ? el("p", { class: "jv-alarm" }, t(missing === 1 ? "train.missing_one" : "train.missing", { count: number(missing) })) : "",
-      el("label", { class: "jv-toggle" }, el("input", { type: "checkbox", role: "switch", checked: !TR.ask, onchange: (e) => (TR.ask = !e.target.checked) }), el("span", {}, el("strong", {}, t("train.at_once")), el("span", {}, t("train.at_once_hint")))),
+      el("label", { class: "jv-toggle" }, el("input", { type: "checkbox", role: "switch", class: "jv-onoff", checked: !TR.ask, onchange: (e) => (TR.ask = !e.target.checked) }), el("span", {}, el("strong", {}, t("train.at_once")), el("span", {}, t("train.at_once_hint")))),
       el(
         "div",
         { class: "jv-row jv-start" },
@@ -164,7 +164,7 @@ function drawEstimate() {
   return "";
 }
 
-const money = (amount) => new Intl.NumberFormat(lang, { style: "currency", currency: "USD", maximumFractionDigits: amount < 1 ? 3 : 2 }).format(amount);
+const money = (amount) => new Intl.NumberFormat(lang, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", maximumFractionDigits: amount < 1 ? 3 : 2 }).format(amount);
 
 function roughTime(seconds) {
   if (seconds < 90) return t("time.seconds", { count: number(Math.max(1, Math.round(seconds))) });

@@ -14,7 +14,7 @@ function hyperparameterField(field) {
   const id = `jv-h-${field.name}`;
   let box;
   if (field.kind === "flag") {
-    box = el("input", { type: "checkbox", role: "switch", id, checked: Boolean(value), onchange: (e) => set(e.target.checked) });
+    box = el("input", { type: "checkbox", role: "switch", class: "jv-onoff", id, checked: Boolean(value), onchange: (e) => set(e.target.checked) });
   } else if (field.kind === "choice") {
     box = select(t(`hyper.${field.name}`), String(value), field.choices.map((c) => [c, c]), set);
     box.id = id;

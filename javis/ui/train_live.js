@@ -33,7 +33,7 @@ async function askRun() {
   run.asking = true;
   let ended = false;
   try {
-    const found = await call("train_job", { job: id, after: run.last });
+    const found = await call("train_job", { job: id, after: run.last }, 5 * RUN_MS);
     if (id === run.id) {
       const wasEnded = run.job?.ended;
       run.job = found.job;
@@ -104,13 +104,13 @@ const closeFolds = (host, open) => {
 };
 
 // The newest sample of each prompt: what it says now, beside what the version in use says.
-function samplesNode(samples) {
+function samplesNode(samples, title = "live.samples") {
   const newest = new Map(samples.map((s) => [s.prompt, s]));
   if (!newest.size) return "";
   return el(
     "div",
     { class: "jv-samples" },
-    el("h3", {}, t("live.samples")),
+    el("h3", {}, t(title)),
     [...newest.values()].slice(-4).map((s) => el("div", { class: "jv-sample" }, el("p", { class: "jv-sample-prompt" }, s.prompt), el("div", {}, el("span", {}, t("live.before")), el("p", {}, s.before || "")), el("div", {}, el("span", {}, t("live.after")), el("p", {}, s.after || "")))),
   );
 }

@@ -127,7 +127,11 @@ class Training:
 
     def override(self, user: User, payload: Payload) -> Json:
         Edge.require_admin(user)
-        return self._job(payload, self._training.override(payload.id("job"), user.name))
+        job = self._training.override(payload.id("job"), user.name)
+        if job.version and job.version != self._services.versions.current():
+            # It was to wait for the user's word; this is it.
+            self._services.versions.promote(job.version, user.name, f"run {job.id}")
+        return self._job(payload, job)
 
     def discard(self, user: User, payload: Payload) -> Json:
         Edge.require_admin(user)
@@ -160,6 +164,8 @@ class Training:
             **row,
             "ended": job.state in TERMINAL,
             "live": live,
+            # Let by against the gate, it has become a version like any other.
+            "state": "succeeded" if job.overridden_by and job.version else job.state,
             "reason_text": self._reason(payload.language, job),
         }
 

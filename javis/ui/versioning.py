@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import asdict
 
-from javis.core.errors import JavisError
 from javis.core.learning import TERMINAL
 from javis.service.services import Services
-from javis.service.thumbs import Drop, Thumbs
 from javis.service.version_details import VersionDetails
+from javis.service.version_rows import details_json, drop_json, event_json
 from javis.ui.edge import Edge, Handler, Json, Payload, User
 from javis.ui.texts import Texts
 
@@ -17,12 +15,10 @@ MAX_EVENTS = 30
 """Lines of the history that are sent."""
 BANNER_S = 24 * 3600
 """How long after a switch the chat's banner offers to undo it."""
-MAX_CODE_CHARS = 60
-MAX_MESSAGE_CHARS = 2_000
 
 
 class Versioning:
-    """The handlers of Admin → Versions; `pulse` and `say_error` are for everybody."""
+    """The handlers of Admin → Versions; `pulse` is for everybody."""
 
     def __init__(self, services: Services, texts: Texts) -> None:
         self._services = services
@@ -33,15 +29,12 @@ class Versioning:
         """The handlers by the `kind` that the page's script sends."""
         return {
             "pulse": self.pulse,
-            "say_error": self.say_error,
             "versions_state": self.state,
             "versions_refresh": self.refresh,
             "version_promote": self.promote,
             "version_rollback": self.rollback,
             "version_delete": self.delete,
         }
-
-    # For everybody -------------------------------------------------------------------------
 
     def pulse(self, user: User, payload: Payload) -> Json:
         """Asked every few seconds by every open page; so it is quick."""
@@ -51,12 +44,6 @@ class Versioning:
             "live": self._live(),
             "run": self._run() if user.is_admin else None,
         }
-
-    def say_error(self, user: User, payload: Payload) -> Json:
-        """The page's own sentence for an error of a route."""
-        code, message = payload.text("code"), payload.text("message")
-        error = JavisError(code[:MAX_CODE_CHARS], message[:MAX_MESSAGE_CHARS])
-        return {"message": self._texts.error(payload.language, error)}
 
     # For the admin -------------------------------------------------------------------------
 
@@ -71,7 +58,7 @@ class Versioning:
             "notice": self._versions.notice(),
             "engine": self._services.admin.model.engine,
             "drop": None if drop is None else drop_json(drop),
-            "history": [asdict(e) for e in reversed(self._versions.history()[-MAX_EVENTS:])],
+            "history": [event_json(e) for e in reversed(self._versions.history()[-MAX_EVENTS:])],
         }
 
     def refresh(self, user: User, payload: Payload) -> Json:
@@ -116,25 +103,7 @@ class Versioning:
         return None
 
     def _details(self, language: str, details: VersionDetails) -> Json:
-        version = details.version
-        return {
-            **asdict(version),
-            "current": details.current,
-            "usable": details.usable,
-            "refused": details.refused,
-            "parent": details.parent,
-            "promoted_at": details.promoted_at,
-            "promoted_by": details.promoted_by,
-            "training_data": dict(details.training_data),
-            "training_config": dict(details.training_config),
-            "curve": [dict(row) for row in details.curve],
-            "samples": [dict(row) for row in details.samples],
-            "verdict": details.verdict,
-            "overridden_by": details.overridden_by,
-            "thumbs": thumbs_json(details.thumbs),
-            "can_delete": details.can_delete,
-            "kept": self._why_kept(language, details),
-        }
+        return details_json(details) | {"kept": self._why_kept(language, details)}
 
     def _why_kept(self, language: str, details: VersionDetails) -> str:
         key = f"error.{details.kept_because}"
@@ -142,20 +111,6 @@ class Versioning:
             return ""
         names = {"name": details.version.name, "current": self._versions.current()}
         return self._texts.say(language, key, **names)
-
-
-def thumbs_json(thumbs: Thumbs) -> Json:
-    rate, low, high = thumbs.rate
-    return {"good": thumbs.good, "bad": thumbs.bad, "rate": rate, "low": low, "high": high}
-
-
-def drop_json(drop: Drop) -> Json:
-    return {
-        "version": drop.version,
-        "before": drop.before,
-        "now": thumbs_json(drop.now),
-        "then": thumbs_json(drop.then),
-    }
 
 
 def _is_recent(at: str) -> bool:

@@ -57,7 +57,7 @@ function drawVersions() {
       el("ol", { class: "jv-timeline" }, newest.map(versionNode)),
       newest.length === 1 ? el("p", { class: "jv-hint" }, t("versions.none")) : "",
     ),
-    s.history.length ? el("section", { class: "jv-card" }, el("details", { class: "jv-fold", "data-fold": "history" }, el("summary", {}, t("versions.history")), el("ul", { class: "jv-history" }, s.history.map((e) => el("li", {}, el("time", {}, whenOf(e.at)), " ", t(`history.${e.reason}`, { before: nameOf(e.before || "base"), after: nameOf(e.after || e.before || "base") }), el("span", { class: "jv-hint" }, ` ${e.by}${e.note ? ` · ${e.note}` : ""}`)))))) : "",
+    s.history.length ? el("section", { class: "jv-card" }, el("details", { class: "jv-fold", "data-fold": "history" }, el("summary", {}, t("versions.history")), el("ul", { class: "jv-history" }, s.history.map((e) => el("li", {}, el("time", {}, whenOf(e.at)), " ", t(`history.${e.reason}`, { before: nameOf(e.from || "base"), after: nameOf(e.to || e.from || "base") }), el("span", { class: "jv-hint" }, ` ${e.by}${e.note ? ` · ${e.note}` : ""}`)))))) : "",
   );
   closeFolds(host, folds);
 }
@@ -91,7 +91,7 @@ function versionNode(v) {
     v.refused ? el("p", { class: "jv-alarm" }, v.refused) : "",
     el("p", { class: "jv-version-line" }, versionLine(v)),
     thumbsNode(v.thumbs, v.name),
-    v.name === "base" || v.damaged ? "" : versionFold(v),
+    v.sha256 ? versionFold(v) : "",
   );
 }
 
@@ -122,7 +122,7 @@ function thumbsNode(thumbs, name) {
 
 function versionFold(v) {
   const points = (key, ...names) => (v.curve || []).map((row) => [row.step, names.map((n) => row[n]).find(Number.isFinite)]).filter(([step, value]) => Number.isFinite(step) && Number.isFinite(value));
-  const config = Object.entries(flat(v.training_config)).filter(([, value]) => value !== null && value !== "");
+  const config = Object.entries(flat(v.training_config)).filter(([name, value]) => `hyper.${name}` in TEXTS.en && value !== null && value !== "" && value !== false);
   const data = v.training_data || {};
   const dates = Array.isArray(data.date_range) ? data.date_range.filter(Boolean).map((at) => new Date(at).toLocaleDateString(lang)) : [];
   const series = [
@@ -136,7 +136,8 @@ function versionFold(v) {
     facts([
       ["versions.parent", v.parent ? v.parent : t("controls.base")],
       ["versions.data", [data.total_conversations ? t("versions.conversations", { count: number(data.total_conversations) }) : "", data.total_turns ? t("versions.turns", { count: number(data.total_turns) }) : "", dates.join(" – ")].filter(Boolean).join(" · ")],
-      ["versions.config", config.map(([name, value]) => `${name} ${typeof value === "number" ? plainNumber(value) : value}`).join(" · ")],
+      ["versions.method", v.method],
+      ["versions.config", config.map(([name, value]) => `${t(`hyper.${name}`)} ${typeof value === "number" ? plainNumber(value) : value === true ? t("versions.on") : value}`).join(" · ")],
       ["versions.base", v.base_model],
       ["versions.made_at", whenOf(v.created_at)],
       ["versions.promoted", v.promoted_at ? `${whenOf(v.promoted_at)} · ${v.promoted_by}` : ""],
@@ -145,7 +146,7 @@ function versionFold(v) {
     ]),
     v.verdict?.checks ? gateTable(v.verdict, true) : "",
     series.some((s) => s.points.length > 1) ? curveNode(series, { width: 560 }) : "",
-    v.samples?.length ? samplesNode(v.samples) : "",
+    v.samples?.length ? samplesNode(v.samples, "decide.samples") : "",
   );
 }
 
@@ -206,22 +207,15 @@ async function importVersion(event) {
   if (!file) return;
   toast(t("versions.importing"));
   const done = await attempt(async () => {
-    const answer = await fetch("api/versions/import", { method: "POST", headers: { "Content-Type": "application/zip", "Accept-Language": lang }, body: file });
+    const answer = await fetch("api/versions/import", { method: "POST", headers: { "Content-Type": "application/zip" }, body: file });
     const said = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new CallError({ code: said.error?.code || "import", message: await sayError(said.error) });
+    if (!answer.ok) throw new CallError({ code: "import", message: t("versions.import_failed", { why: said.error?.message || t("unreachable") }) });
     return said;
   });
   if (!done) return;
   await loadVersions();
   beat();
   toast(t("versions.imported", { version: done.name || done.version || "" }));
-}
-
-// The routes speak English; the page's own sentence of the same error is asked for.
-async function sayError(error) {
-  if (!error) return t("unreachable");
-  const said = await call("say_error", { code: error.code || "", message: error.message || "" }).catch(() => null);
-  return said?.message || error.message;
 }
 
 async function refreshVersions() {

@@ -74,6 +74,7 @@ def open_page(browser: Browser, served: Served) -> Iterator[Open]:
         how = {"viewport": {"width": 1024, "height": 768}, "locale": "en-US", **how}
         context = browser.new_context(**how)
         contexts.append(context)
+        server.before_end.append(context.close)
         page = context.new_page()
         page.set_default_timeout(10_000)
         watch(page, problems)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
+import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import gradio as gr
@@ -22,9 +24,15 @@ from javis.core.settings import Settings
 from javis.core.types import Message, SamplingParams, Version
 from javis.engine.scripted import ScriptedEngine
 from javis.service.services import Services, join
+from javis.service.training_plan import TrainBase
 from javis.store import Store, open_store
+from javis.train.supervisor import Supervisor
 from javis.ui.app import build_page, mount_options
+from javis.versions.publish import Publisher
 from javis.versions.registry import Registry
+
+FAKE_WORKER = Path(__file__).parents[1] / "train" / "fake_worker.py"
+Build = Callable[[Path, ScriptedEngine], tuple[Services, Store]]
 
 LONG = """Here is a **short tour** of the idea, with _some_ structure.
 
@@ -79,11 +87,44 @@ def user_of(request: gr.Request) -> TestUser:
 
 
 def build_services(root: Path, engine: ScriptedEngine) -> tuple[Services, Store]:
-    settings = Settings(data_dir=root / "data", models_dir=root / "models", _env_file=None)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    store = open_store(settings.data_dir)
+    settings, store = open_data(root)
     why = ["llama.cpp, because there is no CUDA device.", "SmolLM2 135M, because it is embedded."]
     return join(settings, store, engine, TwoVersions(settings.models_dir), None, why), store
+
+
+def open_data(root: Path) -> tuple[Settings, Store]:
+    settings = Settings(
+        data_dir=root / "data",
+        models_dir=root / "models",
+        exports_dir=root / "exports",
+        _env_file=None,
+    )
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    return settings, open_store(settings.data_dir)
+
+
+@dataclass
+class Trainer:
+    """Services that train: real processes and real versions, but a trainer without a model."""
+
+    words: list[str] = field(default_factory=list)
+    """What the trainer of the next run is told (`tests/train/fake_worker.py`)."""
+
+    def __call__(self, root: Path, engine: ScriptedEngine) -> tuple[Services, Store]:
+        settings, store = open_data(root)
+        services = join(
+            settings,
+            store,
+            engine,
+            Registry(settings.models_dir),
+            base=TrainBase(engine.info.model, root / "base", None, "none", "cpu", 1_000_000),
+            publisher=Publisher(settings.models_dir),
+            supervisor=Supervisor(settings.data_dir / "runs", self._command),
+        )
+        return services, store
+
+    def _command(self, folder: Path) -> list[str]:
+        return [sys.executable, str(FAKE_WORKER), str(folder), *self.words]
 
 
 class TwoVersions(Registry):
@@ -101,13 +142,20 @@ class Served:
     services: Services
     store: Store
     engine: ScriptedEngine
+    before_end: list[Callable[[], object]] = field(default_factory=list)
+    """Called before the server ends: an open page would ask it again and find nobody."""
 
 
 @contextmanager
-def serve(root: Path, engine: ScriptedEngine, port: int = 0) -> Iterator[Served]:
+def serve(
+    root: Path, engine: ScriptedEngine, port: int = 0, build: Build = build_services
+) -> Iterator[Served]:
     # Gradio sums its own statistics up with pandas after every event; not in tests.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
-    services, store = build_services(root, engine)
+    services, store = build(root, engine)
+    watchers = services.learning.watchers()
+    for watcher in watchers:
+        watcher.start()
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
@@ -129,13 +177,30 @@ def serve(root: Path, engine: ScriptedEngine, port: int = 0) -> Iterator[Served]
     while not (running and running[0].started):
         assert time.monotonic() < deadline and thread.is_alive(), "the server did not start"
         time.sleep(0.02)
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    served = Served(address, services, store, engine)
     try:
-        yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}/", services, store, engine)
+        yield served
     finally:
+        for close in served.before_end:
+            close()
         running[0].should_exit = True
         thread.join(15)
         listener.close()
+        settle(services)
+        for watcher in watchers:
+            watcher.stop()
         store.close()
+
+
+def settle(services: Services) -> None:
+    """Let cut-off answers be stored, as the program does before it closes its store."""
+    services.chat.stop_all()
+    deadline = time.monotonic() + 5
+    while not services.chat.idle and time.monotonic() < deadline:
+        # A generator that the server dropped ends when it is collected.
+        gc.collect()
+        time.sleep(0.02)
 
 
 def scripted(**how: object) -> ScriptedEngine:

@@ -15,6 +15,7 @@ import pytest
 from javis.core.errors import ContextOverflow, EngineError, JavisError, UserInputError
 from javis.core.learning import FLAG_KINDS, METHODS, JobState, Prices, Status
 from javis.core.types import REASONS, Finish, check_text
+from javis.dataset.pii import KINDS
 from javis.eval import gate
 from javis.train import recommend
 from javis.train.hyperparameters import RANGES
@@ -67,13 +68,10 @@ FAMILIES = {
     ),
     "gate": ("base", "current", "candidate"),
     "schedule": ("turns", "days"),
-    "personal": (
-        *("email", "resident_number", "foreigner_number", "phone", "account", "card", "address"),
-        *("business_number", "passport", "driver_licence", "ip", "secret"),
-    ),
 }
 """Words whose keys the script puts together."""
 GROWING = {
+    "personal": KINDS,
     "flag": (*FLAG_KINDS, *(f"why_{kind}" for kind in FLAG_KINDS), "any"),
     "method": tuple(f"{why}{m.replace('-', '_')}" for why in ("", "why_") for m in METHODS),
     "hyper": tuple(f"{why}{name}" for why in ("", "why_") for name in RANGES),

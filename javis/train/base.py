@@ -189,8 +189,11 @@ def add_adapter(base: Base, method: Method, hyper: Hyperparameters, seed: int) -
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     if base.half:
+        from javis.train.lora import add_before_rounding  # heavy
+
         for module in model.modules():
             if hasattr(module, "cast_input_dtype_enabled"):
                 # Else each layer makes its input wider, for autocast to make it narrow again.
                 module.cast_input_dtype_enabled = False
+        add_before_rounding(model)
     return model

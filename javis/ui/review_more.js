@@ -50,6 +50,8 @@ async function takeIn(input, report) {
   report.replaceChildren(
     el("p", {}, el("strong", {}, t("takein.accepted", { count: number(done.accepted) })), done.total_bad ? ` ${t("takein.bad", { count: number(done.total_bad) })}` : ""),
     done.bad.length ? el("ul", {}, done.bad.map((b) => el("li", {}, t("takein.line", { line: number(b.line), why: b.message })))) : "",
+    done.flagged ? el("p", { class: "jv-hint" }, t("takein.flagged", { count: number(done.flagged) })) : "",
+    done.accepted && done.batch ? el("button", { class: "jv-link", onclick: () => forget(done.batch, report) }, t("undo")) : "",
     done.total_bad > done.bad.length ? el("p", { class: "jv-hint" }, t("takein.more", { count: number(done.total_bad - done.bad.length) })) : "",
   );
   if (done.accepted) {
@@ -58,7 +60,19 @@ async function takeIn(input, report) {
   }
 }
 
+async function forget(batch, report) {
+  const gone = await attempt(() => call("review_forget", { batch }));
+  if (!gone) return;
+  report.replaceChildren(el("p", {}, t("takein.forgotten", { count: number(gone.removed) })));
+  loadReadiness();
+  await loadReview({ keep: true });
+}
+
+// A page's event may be 8 MiB; a larger file goes through the route.
 async function sendJsonl(text) {
   if (text.length < MAX_TAKE_IN_CHARS) return call("review_take_in", { text });
-  throw new CallError({ code: "take_in_too_big", message: t("takein.too_big") });
+  const answer = await fetch("api/export-training/take-in", { method: "POST", headers: { "Content-Type": "application/jsonl" }, body: text });
+  const said = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new CallError({ code: "take_in", message: said.error?.message || t("unreachable") });
+  return { accepted: said.accepted, bad: said.bad.slice(0, 50), total_bad: said.bad_rows, flagged: said.flagged_rows, batch: said.batch };
 }

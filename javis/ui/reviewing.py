@@ -44,6 +44,7 @@ class Reviewing:
             "review_apply": self.apply,
             "review_everything": self.everything,
             "review_take_in": self.take_in,
+            "review_forget": self.forget,
         }
 
     def page(self, user: User, payload: Payload) -> Json:
@@ -129,7 +130,18 @@ class Reviewing:
             {"line": line, "message": self._said(payload.language, code, message)}
             for line, code, message in taken.bad[:MAX_REPORT_LINES]
         ]
-        return {"accepted": taken.accepted, "bad": bad, "total_bad": len(taken.bad)}
+        return {
+            "accepted": taken.accepted,
+            "bad": bad,
+            "total_bad": len(taken.bad),
+            "flagged": len(taken.flagged),
+            "batch": taken.batch,
+        }
+
+    def forget(self, user: User, payload: Payload) -> Json:
+        """Take a take-in back."""
+        Edge.require_admin(user)
+        return {"removed": self._services.export.forget(payload.id("batch"))}
 
     # Shapes --------------------------------------------------------------------------------
 

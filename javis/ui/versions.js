@@ -122,7 +122,7 @@ function thumbsNode(thumbs, name) {
 
 function versionFold(v) {
   const points = (key, ...names) => (v.curve || []).map((row) => [row.step, names.map((n) => row[n]).find(Number.isFinite)]).filter(([step, value]) => Number.isFinite(step) && Number.isFinite(value));
-  const config = Object.entries(flat(v.training_config)).filter(([name, value]) => `hyper.${name}` in TEXTS.en && value !== null && value !== "" && value !== false);
+  const config = Object.entries(flat(v.training_config)).filter(([name, value]) => `hyper.${name}` in TEXTS.en && (!ONLY_FOR[name] || ONLY_FOR[name].test(v.method)) && value !== null && value !== "" && value !== false);
   const data = v.training_data || {};
   const dates = Array.isArray(data.date_range) ? data.date_range.filter(Boolean).map((at) => new Date(at).toLocaleDateString(lang)) : [];
   const series = [
@@ -149,6 +149,9 @@ function versionFold(v) {
     v.samples?.length ? samplesNode(v.samples, "decide.samples") : "",
   );
 }
+
+// Some settings matter to some methods only.
+const ONLY_FOR = { beta: /dpo|kto/, replay: /dpo/, desirable_weight: /kto/, undesirable_weight: /kto/, virtual_tokens: /prompt/ };
 
 // The configuration without nesting, as name and value.
 function flat(config) {

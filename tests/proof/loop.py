@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ ENDED = ("succeeded", "rejected", "failed", "cancelled")
 TRAIN_LIMIT_S = 900
 
 
-def advice() -> list[tuple[str, str]]:
-    """Eighty everyday questions and the plain answer to each."""
-    lines = (HERE / "advice.txt").read_text("utf-8").splitlines()
+def advice(file: str = "advice.txt") -> list[tuple[str, str]]:
+    """Eighty everyday questions and the plain answer to each; 24 others in `more.txt`."""
+    lines = (HERE / file).read_text("utf-8").splitlines()
     return [(q, a) for q, a in (line.split("|") for line in lines)]
 
 
@@ -105,7 +106,7 @@ class Loop:
             time.sleep(0.5)
         raise AssertionError(f"no end after {TRAIN_LIMIT_S} s: {state}")
 
-    def answer(self, question: str, model: str, tokens: int = 96) -> str:
+    def answer(self, question: str, model: str, tokens: int = 64) -> str:
         body = {
             "model": model,
             "messages": [{"role": "user", "content": question}],
@@ -114,15 +115,20 @@ class Loop:
         }
         return str(self.post("/v1/chat/completions", body)["choices"][0]["message"]["content"])
 
+    def answers(self, questions: list[str], model: str) -> list[str]:
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(lambda question: self.answer(question, model), questions))
+
     def style_rate(self, model: str) -> float:
         """Share of the unseen questions that are answered in the style."""
-        answers = [self.answer(question, model) for question in unseen()]
+        answers = self.answers(unseen(), model)
         return sum(map(in_style, answers)) / len(answers)
 
     def facts_right(self, model: str) -> float:
         """Share of the questions about the world whose answer mentions what is right."""
-        right = 0
-        for question, wanted in facts():
-            said = self.answer(question, model).casefold()
-            right += any(word.casefold() in said for word in wanted)
-        return right / len(facts())
+        answers = self.answers([question for question, _ in facts()], model)
+        right = [
+            any(word.casefold() in said.casefold() for word in wanted)
+            for said, (_, wanted) in zip(answers, facts(), strict=True)
+        ]
+        return sum(right) / len(right)

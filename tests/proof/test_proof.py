@@ -72,7 +72,7 @@ def test_the_loop_from_eighty_chats_to_v1_0_and_back(make: Any, browser: Browser
 
     page = browser.new_page(locale="en-US", viewport={"width": 1280, "height": 900})
     page.goto(f"{loop.live.address}/#admin/train")
-    page.locator(".jv-onoff").first.check()
+    page.get_by_role("switch", name="Make it live at once").check()
     start = time.monotonic()
     page.locator("#jv-train-start").click()
     loop.wait_until(lambda: loop.jobs())
@@ -104,8 +104,7 @@ def test_the_loop_from_eighty_chats_to_v1_0_and_back(make: Any, browser: Browser
     spread = 2 * (base["facts"] * (1 - base["facts"]) / 40) ** 0.5
     assert v10["facts"] >= base["facts"] - spread
 
-    more = [(f"{q[:-1]} in summer?", a) for q, a in rows[:24]]
-    loop.bring_in(chats(more, liked=True))
+    loop.bring_in(chats(advice("more.txt"), liked=True))
     second = loop.train(promote="never")
     assert second["state"] in ("succeeded", "rejected"), second
     if second["state"] == "rejected":

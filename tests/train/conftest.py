@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 os.environ["OMP_WAIT_POLICY"] = "passive"
-os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 
 from tests.engine import transformers_tiny as tiny
 
@@ -20,6 +19,15 @@ def qwen2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def kormo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.save_kormo(tmp_path_factory.mktemp("train") / "kormo")[0]
+
+
+@pytest.fixture(scope="package", autouse=True)
+def offline() -> Iterator[None]:
+    """For these tests only: those of the hub ask a server of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("HF_DATASETS_OFFLINE", "1")
+        yield
 
 
 @pytest.fixture(scope="package", autouse=True)

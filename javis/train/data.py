@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Row:
     """DPO: the worse answer."""
     label: bool = True
     """KTO: whether the answer was liked."""
+    conversation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,10 @@ def read_rows(path: Path, method: Method) -> list[Row]:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    rows.append(_row(json.loads(line), method, number))
+                    value = json.loads(line)
+                    row = _row(value, method, number)
+                    origin = str(value.get("conversation_id") or "")
+                    rows.append(replace(row, conversation_id=origin))
     except (OSError, ValueError, RecursionError) as error:
         raise TrainError(
             "train_data",

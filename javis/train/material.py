@@ -50,6 +50,8 @@ class Material:
     judged: list[EncodedJudged] = field(default_factory=list)
     prompts: list[tuple[Message, ...]] = field(default_factory=list)
     """What the samples answer."""
+    conversations: dict[str, str] = field(default_factory=dict)
+    """The conversation of each held-out turn: the gate draws by conversations."""
     kept: int = 0
     """How many of the examples are the base's own answers."""
     left_out: int = 0

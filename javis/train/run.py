@@ -80,7 +80,7 @@ def train(config: TrainConfig, folder: Path, events: EventLog) -> dict[str, Any]
         "adapter": ADAPTER,
         "dry_run": config.dry_run,
         "train": steps,
-        "scores": _scores(material.held, scored),
+        "scores": _scores(material, scored),
         "rewards": _rewards(material.held, scored),
         "samples": [
             {"prompt": _asked(p), "before": b, "after": a}
@@ -107,7 +107,8 @@ def prepare(config: TrainConfig, folder: Path) -> tuple[Base, Material]:
         )
         material = replace(material, examples=[*material.examples, *kept], kept=len(kept))
     suit_rows(base, material.longest)
-    return base, material
+    origins = {row.turn_id: row.conversation_id for row in rows["valid"]}
+    return base, replace(material, conversations=origins)
 
 
 def _optimize(
@@ -197,15 +198,21 @@ def _per_token(rows: list[Any], losses: list[float]) -> float:
     return sum(losses) / sum(len(row.answer) for row in rows)
 
 
-def _scores(held: Held, found: dict[str, Losses]) -> dict[str, Any] | None:
+def _scores(material: Material, found: dict[str, Losses]) -> dict[str, Any] | None:
     """Row by row, as the gate compares them."""
     if "base" not in found:
         return None
+    held = material.held
     scores: dict[str, Any] = {"base": None, "current": None, "candidate": None}
     for name, losses in found.items():
         margins = _margins(held, losses, found["base"])
         scores[name] = [
-            {"turn_id": row.turn_id, "nll": losses.good[i], "tokens": len(row.answer)}
+            {
+                "turn_id": row.turn_id,
+                "conversation_id": material.conversations.get(row.turn_id, ""),
+                "nll": losses.good[i],
+                "tokens": len(row.answer),
+            }
             | ({"margin": margins[i]} if margins else {})
             for i, row in enumerate(held.good)
         ]

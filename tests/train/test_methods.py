@@ -60,6 +60,7 @@ def test_a_method_learns_and_its_adapter_is_served_as_it_was_scored(
     config = make_job(tmp_path / "r1", qwen2, method, hyper=hyper)
     done = run(tmp_path / "r1", config)
     scores = done["scores"]
+    assert all(s["conversation_id"] == "c" + s["turn_id"][1:] for s in scores["base"])
     adapter = tmp_path / "r1/adapter"
     assert {p.name for p in adapter.iterdir()} == {
         "adapter_config.json",

@@ -17,6 +17,7 @@ const R = {
   chosen: new Set(),
   allMatching: false,
   undo: [],
+  filtersOpen: {}, // by mode, once the user folded or unfolded them
   sent: null, // the decision that is being stored
   editing: false,
   state: "new", // new, loading, ready or failed
@@ -120,7 +121,10 @@ function drawReview() {
   const body = $("jv-review-body");
   const foot = $("jv-review-foot");
   body.classList.toggle("is-list", reviewMode() === "list");
-  if (R.state === "loading" || R.state === "new") return body.replaceChildren(skeleton()), foot.replaceChildren();
+  // What was shown stays, paler, until the next is there; a skeleton is for the first time only.
+  const busy = R.state === "loading" || R.state === "new";
+  body.classList.toggle("is-busy", busy);
+  if (busy) return body.firstChild ? undefined : body.replaceChildren(skeleton());
   if (R.state === "failed") return body.replaceChildren(failed(R.failure, () => loadReview())), foot.replaceChildren();
   if (!R.rows.length) return body.replaceChildren(nothingToReview()), foot.replaceChildren();
   return reviewMode() === "list" ? drawRows() : drawCard();
@@ -208,8 +212,8 @@ function drawFilters() {
   $("jv-review-filters").replaceChildren(
     el(
       "details",
-      { class: "jv-filters", open: R.filtersOpen ?? (reviewMode() === "list" && !narrow()), ontoggle: (e) => (R.filtersOpen = e.target.open) },
-      el("summary", {}, icon("tune"), el("span", {}, t("review.filters")), el("b", { id: "jv-filter-count" })),
+      { class: "jv-filters" },
+      el("summary", { onclick: (e) => (R.filtersOpen[reviewMode()] = !e.currentTarget.parentNode.open) }, icon("tune"), el("span", {}, t("review.filters")), el("b", { id: "jv-filter-count" })),
       el(
         "div",
         { class: "jv-filter-row" },
@@ -229,6 +233,8 @@ function drawFilters() {
 function paintFilters() {
   const host = $("jv-review-filters");
   if (host.jvVersions !== R.versions.join() && !host.contains(document.activeElement)) drawFilters();
+  const mode = reviewMode();
+  host.querySelector("details").open = R.filtersOpen[mode] ?? ((mode === "list" && !narrow()) || filterCount() > (R.filters.status ? 1 : 0));
   const [status] = host.querySelectorAll("select");
   status.value = R.filters.status;
   $("jv-filter-count").textContent = filterCount() ? number(filterCount()) : "";

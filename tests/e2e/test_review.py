@@ -45,7 +45,7 @@ def statuses(served: Served) -> dict[str, str]:
 
 
 def card(page: Page) -> Any:
-    return page.locator(".jv-card-review:not(.is-leaving)")
+    return page.locator("#jv-review-body:not(.is-busy) .jv-card-review:not(.is-leaving)")
 
 
 def test_the_journey_by_keys(open_page: Open, rated: Served) -> None:

@@ -39,6 +39,7 @@ SCRIPTS = (
     "diff.js",
     "review.js",
     "review_card.js",
+    "review_edit.js",
     "review_parts.js",
     "review_list.js",
     "review_more.js",

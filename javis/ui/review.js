@@ -233,6 +233,7 @@ function drawFilters() {
 function paintFilters() {
   const host = $("jv-review-filters");
   if (host.jvVersions !== R.versions.join() && !host.contains(document.activeElement)) drawFilters();
+  host.hidden = !R.counts?.rated;
   const mode = reviewMode();
   host.querySelector("details").open = R.filtersOpen[mode] ?? ((mode === "list" && !narrow()) || filterCount() > (R.filters.status ? 1 : 0));
   const [status] = host.querySelectorAll("select");

@@ -6,9 +6,10 @@ import json
 import re
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.conftest import Open
+from tests.e2e.serving import Served
 from tests.e2e.steps import TEXT, act, chat, last_turn, say
 
 
@@ -176,3 +177,47 @@ def test_the_answer_is_followed_only_from_the_end(open_page: Open) -> None:
     )
     assert page.evaluate(gap) < 60
     page.keyboard.press("Escape")
+
+
+def test_a_small_question_says_soon_that_the_session_is_gone(
+    browser: Browser, served: Served
+) -> None:
+    def refuse(route: Route) -> None:
+        route.fulfill(status=401, json={"error": {"message": "Log in first."}})
+
+    # Not `open_page`: a browser logs every refused request as an error.
+    with browser.new_context(locale="en-US") as context:
+        page = context.new_page()
+        page.goto(served.url)
+        page.wait_for_selector("body.jv-booted")
+        page.route("**/run/predict*", refuse)
+        page.route("**/api/readiness", refuse)
+        page.click("#jv-tab-review")
+        nothing = page.locator(".jv-nothing")
+        expect(nothing).to_contain_text("You are logged out.", timeout=8_000)
+        page.unroute("**/run/predict*")
+        page.unroute("**/api/readiness")
+        nothing.get_by_role("button", name="Try again").click()
+        expect(page.locator("#jv-review-head .jv-legend")).to_be_visible()
+
+
+def test_the_address_names_the_view(open_page: Open) -> None:
+    page = open_page("#admin/versions")
+    expect(page.locator("#jv-tab-admin")).to_have_attribute("aria-selected", "true")
+    expect(page.locator(".jv-timeline")).to_be_visible()
+    page.click("#jv-tab-review")
+    page.get_by_role("button", name="List").click()
+    page.click("#jv-lang")
+    expect(page.locator("#jv-review-head h1")).to_have_text("검토")
+    page.reload()
+    expect(page.get_by_role("button", name="목록", exact=True)).to_have_attribute("aria-pressed", "true")
+    page.go_back()
+    page.go_back()
+    expect(page.locator(".jv-timeline")).to_be_visible()
+    page.focus("#jv-tab-admin")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#jv-tab-chat")).to_be_focused()
+    expect(page.locator(TEXT)).to_be_visible()
+    stranger = open_page("#admin/versions", user="eve")
+    expect(stranger.locator(TEXT)).to_be_visible()
+    expect(stranger.locator("#jv-review, #jv-admin").first).to_be_hidden()

@@ -51,6 +51,7 @@ class AdminTab:
             "", lines=3, max_lines=10, elem_id="jv-admin-system-prompt"
         )
         self._goal = gr.Number(None, precision=0, elem_id="jv-admin-goal")
+        self._examples = gr.Checkbox(True, elem_id="jv-admin-examples")
         self._save = gr.Button(variant="primary", elem_id="jv-admin-save")
 
     def _fields(self) -> list[gr.components.Component]:
@@ -61,6 +62,7 @@ class AdminTab:
             self._penalty,
             self._system_prompt,
             self._goal,
+            self._examples,
         ]
 
     def words(self) -> list[Words]:
@@ -71,6 +73,7 @@ class AdminTab:
             Words(self._penalty, label="controls.penalty", info="controls.penalty_info"),
             Words(self._system_prompt, label="controls.system_prompt", placeholder="admin.prompt"),
             Words(self._goal, label="admin.goal", info="admin.goal_info"),
+            Words(self._examples, label="admin.examples", info="admin.examples_info"),
             Words(self._save, value="save"),
         ]
 
@@ -122,6 +125,7 @@ class AdminTab:
             sampling.repetition_penalty,
             preferences.system_prompt(),
             preferences.readiness_goal(),
+            preferences.use_corrections(),
         ]
 
     def _save_callback(self) -> Callable[..., Json]:
@@ -133,6 +137,7 @@ class AdminTab:
             penalty: object,
             system_prompt: object,
             goal: object,
+            examples: object,
             request: gr.Request,
         ) -> Json:
             def work() -> Json:
@@ -145,6 +150,7 @@ class AdminTab:
                     repetition_penalty=cast(float, penalty),
                 )
                 self._keep(sampling, system_prompt, goal)
+                self._services.preferences.set_use_corrections(examples)
                 return {"saved": "defaults"}
 
             return self._edge.reply(Payload({"lang": language, "call": FORM}), work)

@@ -25,8 +25,9 @@ function thinned(points) {
   return points.filter((_, at) => at % every === 0 || at === points.length - 1);
 }
 
-// A running mean, so that the eye finds the trend in the noise.
-function smoothed(points, keep = 0.8) {
+// A running mean, so that the eye finds the trend in the noise; the longer, the more points.
+function smoothed(points) {
+  const keep = Math.min(0.85, points.length / (points.length + 25));
   let mean = points[0]?.[1];
   return points.map(([x, y]) => [x, (mean = keep * mean + (1 - keep) * y)]);
 }

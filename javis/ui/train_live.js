@@ -2,6 +2,7 @@
 // reload: leaving and coming back changes nothing.
 
 const RUN_MS = 1000;
+const MAX_SAMPLES = 4;
 const run = { id: null, events: [], last: 0, job: null, timer: 0, asking: false };
 
 const stepsOf = (events, kind) => events.filter((e) => e.kind === kind).map((e) => e.values);
@@ -103,15 +104,21 @@ const closeFolds = (host, open) => {
   for (const fold of host.querySelectorAll("details")) fold.open = fold.open || open.has(fold.dataset.fold || fold.className);
 };
 
-// The newest sample of each prompt: what it says now, beside what the version in use says.
+// What it says now to each prompt, beside what the version in use says. The trainer tells the two
+// at different times.
 function samplesNode(samples, title = "live.samples") {
-  const newest = new Map(samples.map((s) => [s.prompt, s]));
-  if (!newest.size) return "";
+  const known = new Map();
+  for (const s of samples) {
+    const before = known.get(s.prompt);
+    known.set(s.prompt, { before: s.before || before?.before || "", after: s.after || before?.after || "" });
+  }
+  if (!known.size) return "";
+  const answer = (key, text) => el("div", {}, el("span", {}, t(key)), el("p", text ? {} : { class: "jv-hint" }, text || t("live.not_yet")));
   return el(
     "div",
     { class: "jv-samples" },
     el("h3", {}, t(title)),
-    [...newest.values()].slice(-4).map((s) => el("div", { class: "jv-sample" }, el("p", { class: "jv-sample-prompt" }, s.prompt), el("div", {}, el("span", {}, t("live.before")), el("p", {}, s.before || "")), el("div", {}, el("span", {}, t("live.after")), el("p", {}, s.after || "")))),
+    [...known].slice(-MAX_SAMPLES).map(([prompt, s]) => el("div", { class: "jv-sample" }, el("p", { class: "jv-sample-prompt" }, prompt), answer("live.before", s.before), answer("live.after", s.after))),
   );
 }
 

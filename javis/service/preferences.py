@@ -91,8 +91,12 @@ class Preferences:
         """Whether corrections are shown to the model as examples for similar questions."""
         return bool(self._rows.get("use_corrections", True))
 
-    def set_use_corrections(self, on: bool) -> None:
-        self._rows.set("use_corrections", bool(on))
+    def set_use_corrections(self, on: object) -> None:
+        if not isinstance(on, bool):
+            raise UserInputError(
+                "not_yes_or_no", "{what} is on or off.", what="Learning from corrections at once"
+            )
+        self._rows.set("use_corrections", on)
 
     def review_everything(self) -> bool:
         """Whether also what has no flag waits for a reviewer."""

@@ -55,7 +55,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    # `browser` comes first so that it outlives the pages that are open on this server.
     with serve(tmp_path_factory.mktemp("javis"), scripted(versions=("v1.0",))) as one:
         yield one
 

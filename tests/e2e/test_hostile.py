@@ -159,10 +159,13 @@ def test_the_admin_tab(open_page: Open, served: Served) -> None:
     assert list((served.services.settings.data_dir / "backups").iterdir())
     page.locator("#jv-admin-goal input").fill("300")
     page.locator("#jv-admin-temperature input[type=number]").fill("0.4")
+    page.get_by_label("Learn from corrections at once").uncheck()
     page.click("#jv-admin-save")
     expect(page.locator(".jv-toast")).to_contain_text("Saved. New chats begin with this.")
     assert served.services.preferences.readiness_goal() == 300
     assert served.services.preferences.sampling().temperature == 0.4
+    assert not served.services.preferences.use_corrections()
+    served.services.preferences.set_use_corrections(True)
     expect(page.locator(".jv-ready-words")).to_contain_text("of 300")
     page.locator("#jv-admin-goal input").fill("3")
     page.click("#jv-admin-save")

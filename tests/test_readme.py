@@ -25,8 +25,14 @@ WITH_A_SERVER = {
 REFUSED_HERE = {
     "python launch.py --model Qwen2.5-1.5B-Instruct": "is not on this computer",
     "python launch.py --model ~/Downloads/some-chat-model.gguf": "no model file",
+    "python launch.py train": "are missing",
+    "python launch.py take-in edited.jsonl": "edited.jsonl",
+    "python launch.py promote v1.0": "no version v1.0",
+    "python launch.py rollback": "no earlier version",
+    "python launch.py import-adapter adapter.zip": "nothing at adapter.zip",
 }
-"""Need the network or a file of the user's: here they must end in a plain sentence."""
+"""Need the network, a file or ratings of the user's: here they must end in a plain sentence. That
+they work is tested in tests/service/test_train_command.py and tests/versions/test_commands.py."""
 
 
 def commands(file: str) -> list[str]:
@@ -82,7 +88,11 @@ def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", REFUSED_HERE)
 def test_what_cannot_run_here_says_why(command: str, tmp_path: Path) -> None:
-    done = run(command, tmp_path)
+    (tmp_path / "data").mkdir()
+    open_store(tmp_path / "data" / "javis.jnl").close()
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "base").symlink_to(ROOT / "models" / "base")
+    done = run(command, tmp_path, JAVIS_MODELS_DIR=str(tmp_path / "models"))
     assert done.returncode == 1
     assert REFUSED_HERE[command] in done.stderr
     assert "Traceback" not in done.stderr

@@ -82,9 +82,15 @@ function drawWhat() {
 async function chooseMethod(method, preset = "default") {
   const seq = ++TR.seq;
   Object.assign(TR, { method, preset, changed: {}, estimate: null });
-  const form = await attempt(() => call("train_form", { method, preset }));
-  if (!form || seq !== TR.seq) return;
-  TR.form = form;
+  try {
+    const form = await call("train_form", { method, preset });
+    if (seq !== TR.seq) return;
+    TR.form = form;
+  } catch (error) {
+    if (!(error instanceof CallError)) throw error;
+    $("jv-train-how").replaceChildren(card("train.how", el("p", { class: "jv-alarm" }, error.message)));
+    return;
+  }
   drawHow();
   await estimateSoon(0);
 }

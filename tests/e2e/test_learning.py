@@ -134,6 +134,11 @@ def test_what_is_missing_is_said(open_page: Open, tmp_path: Path, trainer: Train
         expect(page.locator("#jv-estimate")).to_contain_text("Learning rate must be between")
 
 
+def test_a_model_that_cannot_be_trained_says_so(open_page: Open) -> None:
+    page = open_page("#admin/train")
+    expect(page.locator("#jv-train-how .jv-alarm")).to_contain_text("cannot be trained")
+
+
 def test_versions_can_be_switched_and_deleted(open_page: Open, site: Served) -> None:
     page = open_page("#admin/train", server=site)
     page.get_by_text("Make it live at once").click()

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,3 +102,22 @@ def sha256_stamped(path: Path, stamp: Path) -> str:
     with contextlib.suppress(OSError), atomic_file(stamp) as temporary:
         temporary.write_text(json.dumps({"identity": now, "sha256": digest}), "utf-8")
     return digest
+
+
+def try_lock(fd: int) -> bool:
+    """Lock an open file until it is closed; False when somebody else has it locked."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

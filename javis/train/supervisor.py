@@ -23,6 +23,7 @@ from typing import Any
 
 from javis.core.errors import AlreadyTraining, NotFound, TrainError
 from javis.core.learning import TrainEvent
+from javis.engine.files import try_lock
 from javis.train.process import Worker, end, is_alive, spawn, started_at
 
 GRACE_S = 4.0
@@ -79,7 +80,7 @@ class Supervisor:
         self._runs_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         fd = os.open(self._runs_dir / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if not _take(fd):
+            if not try_lock(fd):
                 raise AlreadyTraining()
             yield Lock(fd)
         finally:
@@ -236,22 +237,3 @@ def _event(line: bytes, number: int) -> TrainEvent | None:
         return TrainEvent(number, str(row.get("at", "")), str(row["kind"]), dict(values))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # Cut short by a crash.
-
-
-def _take(fd: int) -> bool:
-    """Lock the file if nobody else has."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from javis.core.errors import Busy
-from javis.engine.files import fsync_dir, fsync_file
+from javis.engine.files import fsync_dir, fsync_file, try_lock
 
 LOCK_WAIT_S = 20.0
 _NAP_S = 0.01
@@ -91,22 +91,3 @@ def locked(models_dir: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
-
-
-def try_lock(fd: int) -> bool:
-    """Lock an open file until it is closed; False when somebody else has it locked."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

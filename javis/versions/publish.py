@@ -30,10 +30,10 @@ from javis.engine.adapter import (
     check_finite,
     read_json,
 )
-from javis.engine.files import sha256_file
+from javis.engine.files import sha256_file, try_lock
 from javis.engine.models import same_model
 from javis.versions import gguf, history
-from javis.versions.disk import Disk, locked, remove_tree, try_lock
+from javis.versions.disk import Disk, locked, remove_tree
 from javis.versions.metadata import complete
 from javis.versions.registry import DELETED, NAME, Registry
 

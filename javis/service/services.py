@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from javis.core.protocols import Engine
+from javis.core.protocols import Engine, Pausable
 from javis.core.settings import Settings
 from javis.core.types import Version
 from javis.knowledge.embedder import SentenceEmbedder
@@ -13,6 +13,7 @@ from javis.service.admin import AdminService
 from javis.service.admission import Admission
 from javis.service.chat import ChatService
 from javis.service.completions import CompletionService
+from javis.service.dashboard import Dashboard
 from javis.service.export import ExportService
 from javis.service.feedback import FeedbackService
 from javis.service.learning import Learning, join_learning
@@ -46,6 +47,7 @@ class Services:
     training: TrainingService
     schedule: Schedule
     learning: Learning
+    dashboard: Dashboard
 
 
 def join(
@@ -59,11 +61,13 @@ def join(
     base: TrainBase | None = None,
     publisher: Publisher | None = None,
     supervisor: Supervisor | None = None,
+    chat_room: Pausable | None = None,
 ) -> Services:
     """The services over a store and an engine, whichever they are.
 
     `pinned` is the adapter of ADAPTER_PATH; `why` says why this engine and model were picked;
-    `base` is what is trained, None when the model that is running cannot be.
+    `base` is what is trained, None when the model that is running cannot be; `chat_room` lets the
+    chat's model make room for that.
     """
     preferences = Preferences(store, engine.info.sampling)
     vectors = VectorCache(settings.data_dir / "cache" / "questions.npz", SentenceEmbedder())
@@ -73,7 +77,7 @@ def join(
     publisher = publisher or Publisher(registry.models_dir)
     versions = VersionService(engine, registry, pinned, store=store, publisher=publisher)
     learning = join_learning(
-        settings, store, review, preferences, versions, base, publisher, supervisor
+        settings, store, review, preferences, versions, base, publisher, supervisor, chat_room
     )
     admission = Admission(engine.info.parallel, settings.queue)
     return Services(
@@ -91,4 +95,5 @@ def join(
         training=learning.training,
         schedule=learning.schedule,
         learning=learning,
+        dashboard=Dashboard(store, versions, review, learning.training),
     )

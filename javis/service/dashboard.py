@@ -1,0 +1,228 @@
+"""What happened lately: use, thumbs, speed and training runs, counted from what is stored."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+from zoneinfo import ZoneInfo
+
+from javis.core.learning import TrainJob
+from javis.core.types import BASE, Rating, Turn
+from javis.dataset.readiness import Readiness
+from javis.service.review import ReviewService
+from javis.service.thumbs import Thumbs
+from javis.service.training import TrainingService
+from javis.service.versions import VersionService
+from javis.store import Store
+
+MAX_DAYS = 366
+MAX_RUNS = 20
+_ANSWERED = ("chat", "api")
+"""Origins of turns that were really asked here; imported and edited ones are no use of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day of the reader's calendar."""
+
+    date: str
+    answers: int = 0
+    conversations: int = 0
+    """In which at least one answer was given on this day."""
+    good: int = 0
+    bad: int = 0
+    """Thumbs given on this day that still count."""
+    tokens_per_s: float | None = None
+    """Median of the day's answers; None when there is none to measure."""
+    first_token_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast answers came. `slow` is what nine of ten answers were better than."""
+
+    version: str
+    answers: int
+    tokens_per_s: float
+    slow_tokens_per_s: float
+    first_token_ms: float
+    slow_first_token_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Liked:
+    """Thumbs that a version got in these days."""
+
+    version: str
+    thumbs: Thumbs
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardView:
+    days: Sequence[Day]
+    """Oldest first, days without anything too."""
+    answers: int
+    conversations: int
+    thumbs: Thumbs
+    versions: Sequence[Liked]
+    """Those that got thumbs and the one in use; the base first, then as they were made."""
+    speeds: Sequence[Speed]
+    readiness: Readiness
+    runs: Sequence[TrainJob]
+    """The newest first."""
+
+
+class Dashboard:
+    """Reads the journal anew each time: it is asked when somebody looks, not all the time."""
+
+    def __init__(
+        self,
+        store: Store,
+        versions: VersionService,
+        review: ReviewService,
+        training: TrainingService,
+        now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+    ) -> None:
+        self._store = store
+        self._versions = versions
+        self._review = review
+        self._training = training
+        self._now = now
+
+    def view(self, days: int = 30, zone: datetime.tzinfo = datetime.UTC) -> DashboardView:
+        """The last `days` days, today included, by the calendar of `zone`."""
+        dates = last_dates(self._now().astimezone(zone).date(), days)
+        turns = [
+            (_date(turn.created_at, zone), turn) for turn in self._store.conversations.iter_turns()
+        ]
+        asked = [(d, t) for d, t in turns if d in dates and t.origin in _ANSWERED]
+        votes = self._votes([t for _, t in turns], dates, zone)
+        return DashboardView(
+            days=_by_day(dates, asked, votes),
+            answers=len(asked),
+            conversations=len({t.conversation_id for _, t in asked}),
+            thumbs=_thumbs([rating for _, _, rating in votes]),
+            versions=self._liked(votes),
+            speeds=self._speeds([t for _, t in asked]),
+            readiness=self._review.readiness(),
+            runs=self._training.jobs()[:MAX_RUNS],
+        )
+
+    def _votes(
+        self, turns: Sequence[Turn], dates: Sequence[str], zone: datetime.tzinfo
+    ) -> list[tuple[str, str, Rating]]:
+        """(date, version, rating) of the votes that count and were given in these days."""
+        rated = self._store.feedback.all_current()
+        sha256 = {v.name: v.sha256 for v in self._versions.all()}
+        found = []
+        for turn in turns:
+            feedback = rated.get(turn.id)
+            if feedback is None or feedback.rating is None:
+                continue
+            date = _date(feedback.created_at, zone)
+            # An adapter that once had this name is another one.
+            same = turn.version_sha256 in (None, sha256.get(turn.version, turn.version_sha256))
+            if date in dates and same:
+                found.append((date, turn.version, feedback.rating))
+        return found
+
+    def _liked(self, votes: Sequence[tuple[str, str, Rating]]) -> list[Liked]:
+        by_version: dict[str, list[Rating]] = {self._versions.current(): []}
+        for _, version, rating in votes:
+            by_version.setdefault(version, []).append(rating)
+        return [Liked(name, _thumbs(by_version[name])) for name in self._in_order(by_version)]
+
+    def _speeds(self, turns: Sequence[Turn]) -> list[Speed]:
+        measured = defaultdict(list)
+        for turn in turns:
+            if is_measured(turn):
+                measured[turn.version].append(turn)
+        return [_speed(name, measured[name]) for name in self._in_order(measured)]
+
+    def _in_order(
+        self, names: Sequence[str] | dict[str, list[Rating]] | dict[str, list[Turn]]
+    ) -> list[str]:
+        known = [v.name for v in self._versions.all()]
+        return [n for n in known if n in names] + sorted(n for n in names if n not in known)
+
+
+def last_dates(today: datetime.date, days: int) -> tuple[str, ...]:
+    """`days` dates up to today, oldest first."""
+    count = max(1, min(days, MAX_DAYS))
+    return tuple(
+        (today - datetime.timedelta(days=back)).isoformat() for back in range(count - 1, -1, -1)
+    )
+
+
+def zone_named(name: str) -> datetime.tzinfo:
+    """The time zone of a browser; UTC for what is none or not known here."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return datetime.UTC
+
+
+def is_measured(turn: Turn) -> bool:
+    """Whether the answer says something about speed: it ended and has more than one token."""
+    return turn.finish is not None and turn.timings.tokens_per_second > 0
+
+
+def _date(at: str, zone: datetime.tzinfo) -> str:
+    """The calendar day of a time; "" for a time that cannot be read."""
+    try:
+        moment = datetime.datetime.fromisoformat(at)
+    except ValueError:
+        return ""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return moment.astimezone(zone).date().isoformat()
+
+
+def _by_day(
+    dates: Sequence[str],
+    asked: Sequence[tuple[str, Turn]],
+    votes: Sequence[tuple[str, str, Rating]],
+) -> list[Day]:
+    turns = defaultdict(list)
+    for date, turn in asked:
+        turns[date].append(turn)
+    thumbs = Counter((date, rating) for date, _, rating in votes)
+    return [_day(date, turns[date], thumbs[date, "good"], thumbs[date, "bad"]) for date in dates]
+
+
+def _day(date: str, turns: Sequence[Turn], good: int, bad: int) -> Day:
+    measured = [t.timings for t in turns if is_measured(t)]
+    return Day(
+        date=date,
+        answers=len(turns),
+        conversations=len({t.conversation_id for t in turns}),
+        good=good,
+        bad=bad,
+        tokens_per_s=median(t.tokens_per_second for t in measured) if measured else None,
+        first_token_ms=median(t.ttft_ms for t in measured) if measured else None,
+    )
+
+
+def _speed(version: str, turns: Sequence[Turn]) -> Speed:
+    speeds = [t.timings.tokens_per_second for t in turns]
+    waits = [t.timings.ttft_ms for t in turns]
+    return Speed(
+        version=version or BASE,
+        answers=len(turns),
+        tokens_per_s=median(speeds),
+        slow_tokens_per_s=_tenths(speeds)[0],
+        first_token_ms=median(waits),
+        slow_first_token_ms=_tenths(waits)[-1],
+    )
+
+
+def _tenths(values: Sequence[float]) -> list[float]:
+    return quantiles(values, n=10, method="inclusive") if len(values) > 1 else [values[0]]
+
+
+def _thumbs(ratings: Sequence[Rating | str]) -> Thumbs:
+    good = sum(rating == "good" for rating in ratings)
+    return Thumbs(good, len(ratings) - good)

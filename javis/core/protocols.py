@@ -6,6 +6,7 @@ import threading
 from collections.abc import Generator, Sequence
 from typing import Protocol
 
+from javis.core.evaluation import Likelihood
 from javis.core.types import Chunk, EngineInfo, Message, SamplingParams, Version
 
 
@@ -57,6 +58,42 @@ class Engine(Protocol):
         """
         ...
 
+    def score(
+        self,
+        prompt: Sequence[Message] | str,
+        answer: str,
+        version: str = "base",
+        stop: threading.Event | None = None,
+    ) -> Likelihood:
+        """How likely `answer` is after `prompt`, over every token of the answer.
+
+        Messages are rendered by the model's template, and the answer's end of turn counts as one
+        of its tokens, exactly as training sees it; a string is raw text, and so is the answer.
+
+        Raises UserInputError for an unknown version or an empty raw answer, ContextOverflow when
+        the two do not fit, EngineError when the model fails or `stop` was set meanwhile.
+        """
+        ...
+
     def close(self) -> None:
         """Free the model. Running answers end with EngineError."""
+        ...
+
+
+class Pausable(Protocol):
+    """A model that can be put away to make room for training (`engine.pausing`)."""
+
+    @property
+    def paused(self) -> bool: ...
+
+    def held_bytes(self) -> int:
+        """Memory of the graphics card that a pause would free."""
+        ...
+
+    def pause(self) -> None:
+        """Answer nobody any more, and free the memory."""
+        ...
+
+    def resume(self) -> None:
+        """Be there again; nothing when it is. Raises EngineError."""
         ...

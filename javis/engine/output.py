@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from javis.core.errors import EngineError
+
+
+def stopped() -> EngineError:
+    """What a likelihood ends with when it is no longer wanted: half of one says nothing."""
+    return EngineError("stopped", "It was stopped.")
+
 
 class HideControl:
     """Takes the literals of control tokens out of streamed text, also when split over chunks.

@@ -11,9 +11,12 @@ import time
 from collections.abc import Callable, Generator, Sequence
 
 from javis.core.errors import EngineError, UserInputError
+from javis.core.evaluation import Likelihood
 from javis.core.types import BASE, Chunk, EngineInfo, Message, SamplingParams, Timings, Version
+from javis.engine.output import stopped
 
 Answer = Callable[[Sequence[Message], SamplingParams, str], str]
+Liking = Callable[[Sequence[Message], str, str], Likelihood]
 
 
 def echo(messages: Sequence[Message], sampling: SamplingParams, version: str) -> str:
@@ -21,10 +24,15 @@ def echo(messages: Sequence[Message], sampling: SamplingParams, version: str) ->
     return f"[{version}] {messages[-1].content}"
 
 
+EXPECTED, UNEXPECTED = 0.25, 4.0
+"""Nats of a word that it would or would not have said itself."""
+
+
 class ScriptedEngine:
     """Answers with what `answer` returns, word by word, `delay_s` apart.
 
-    `fail_after` words it raises EngineError, as a model does that dies while it answers.
+    `fail_after` words it raises EngineError, as a model does that dies while it answers. `liking`
+    says how likely an answer is; without it, words that `answer` says itself are the likely ones.
     """
 
     def __init__(
@@ -36,8 +44,10 @@ class ScriptedEngine:
         context_tokens: int = 8192,
         parallel: int = 4,
         versions: Sequence[str] = (),
+        liking: Liking | None = None,
     ) -> None:
         self._answer = answer
+        self._liking = liking or self._own_words
         self._delay_s = delay_s
         self.fail_after = fail_after
         self._versions = [BASE, *versions]
@@ -115,6 +125,28 @@ class ScriptedEngine:
             yield Chunk("", "cancelled", timings)
         else:
             yield Chunk("", "stop" if said == len(words) else "length", timings)
+
+    def score(
+        self,
+        prompt: Sequence[Message] | str,
+        answer: str,
+        version: str = BASE,
+        stop: threading.Event | None = None,
+    ) -> Likelihood:
+        if version not in self._versions:
+            raise UserInputError("no_version", "There is no version {name}.", name=version)
+        if isinstance(prompt, str) and not answer:
+            raise UserInputError("empty_text", "{what} is empty.", what="The answer")
+        if stop is not None and stop.is_set():
+            raise stopped()
+        messages = [Message("user", prompt)] if isinstance(prompt, str) else prompt
+        return self._liking(messages, answer, version)
+
+    def _own_words(self, messages: Sequence[Message], answer: str, version: str) -> Likelihood:
+        said = self._answer(messages, SamplingParams(temperature=0), version).split()
+        words = answer.split()
+        nll = sum(EXPECTED if word in said else UNEXPECTED for word in words)
+        return Likelihood(nll + EXPECTED, len(words) + 1)
 
     def close(self) -> None:
         """Nothing to free."""

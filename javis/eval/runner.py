@@ -1,0 +1,130 @@
+"""Asks a suite's items, several at once, and keeps each result as it comes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+
+from javis.core.errors import ContextOverflow, EngineError
+from javis.core.evaluation import Item, ItemResult, Subject, Suite, SuiteReport
+from javis.eval.asker import AskerMaker
+from javis.eval.cache import ResultCache
+from javis.eval.report import make_report
+
+Progress = Callable[[int, int], None]
+"""Called with how many items are done, and of how many; from any thread, one call at a time."""
+
+
+def run(
+    suite: Suite,
+    ask: AskerMaker,
+    subject: Subject,
+    cache: ResultCache,
+    *,
+    sample: int | None = None,
+    workers: int = 1,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
+) -> SuiteReport:
+    """Ask what has not been asked yet of this subject; stopping keeps what is finished.
+
+    `sample` takes the first so many items. Raises EngineError when the model fails, with
+    everything finished kept.
+    """
+    items = sampled(suite, sample)
+    known = cache.read(subject, suite.name, suite.data_version)
+    wanted = {item.id for item in items}
+    _Run(suite, ask, subject, cache, stop or threading.Event(), progress, len(items)).all(
+        [item for item in items if item.id not in known], workers
+    )
+    known = cache.read(subject, suite.name, suite.data_version)
+    return make_report(suite, subject, (r for i, r in known.items() if i in wanted), len(items))
+
+
+def sampled(suite: Suite, sample: int | None) -> Sequence[Item]:
+    """The first `sample` items, or all."""
+    items = suite.items()
+    return items if sample is None else items[:sample]
+
+
+def missing(suite: Suite, subject: Subject, cache: ResultCache, sample: int | None) -> int:
+    """How many items are still to be asked."""
+    known = cache.read(subject, suite.name, suite.data_version)
+    return sum(item.id not in known for item in sampled(suite, sample))
+
+
+@dataclass(slots=True)
+class _Run:
+    suite: Suite
+    ask: AskerMaker
+    subject: Subject
+    cache: ResultCache
+    stop: threading.Event
+    progress: Progress | None
+    total: int
+
+    def all(self, items: Sequence[Item], workers: int) -> None:
+        """Every item in turn by `workers` threads; the first error ends all of them."""
+        line = iter(items)
+        lock = threading.Lock()
+        failed = threading.Event()
+        done = self.total - len(items)
+
+        def work() -> None:
+            nonlocal done
+            while not failed.is_set() and not self.stop.is_set():
+                with lock:
+                    item = next(line, None)
+                if item is None:
+                    return
+                try:
+                    finished = self._one(item)
+                except BaseException:
+                    failed.set()
+                    raise
+                with lock:
+                    done += finished
+                    if self.progress:
+                        self.progress(done, self.total)
+
+        if self.progress:
+            self.progress(done, self.total)
+        with ThreadPoolExecutor(max(1, min(workers, len(items))), "evaluation") as pool:
+            working = [pool.submit(work) for _ in range(max(1, min(workers, len(items))))]
+            wait(working)
+        for error in _errors(working):
+            raise error
+
+    def _one(self, item: Item) -> bool:
+        """Ask one item and keep its result; False when it was stopped before its end."""
+        asker = self.ask()
+        start = time.perf_counter()
+        try:
+            result = self.suite.run(item, asker)
+        except ContextOverflow as error:
+            result = _skipped(item, error)
+        except EngineError as error:
+            if self.stop.is_set() and error.code == "stopped":
+                return False
+            raise
+        if self.stop.is_set() and not result.answers and result.score is None:
+            return False
+        seconds = time.perf_counter() - start
+        result = replace(result, seconds=seconds, tokens=asker.tokens)
+        self.cache.append(self.subject, self.suite.name, self.suite.data_version, result)
+        return True
+
+
+def _skipped(item: Item, error: ContextOverflow) -> ItemResult:
+    """A question that this model has no room for says nothing about how well it answers."""
+    details = {"skipped": error.code, "tokens_needed": error.tokens, "room": error.limit}
+    return ItemResult(item.id, item.language, item.group, None, (), details)
+
+
+def _errors(working: Sequence[Future[None]]) -> Iterator[BaseException]:
+    for future in working:
+        if (error := future.exception()) is not None:
+            yield error

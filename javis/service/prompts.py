@@ -44,19 +44,23 @@ class Branches:
     def _turn(self, row: Row) -> Turn:
         turn = self._read.get(row["id"])
         if turn is None:
-            # Only what a prompt is made of: reading all of a turn takes several times as long.
-            turn = self._read[row["id"]] = Turn(
-                id=row["id"],
-                conversation_id=row["conversation_id"],
-                parent_id=row.get("parent_id"),
-                created_at="",
-                user=row.get("user", ""),
-                reply=row.get("reply", ""),
-                system_prompt=row.get("system_prompt", ""),
-                sampling=_SAMPLING,
-                timings=_TIMINGS,
-            )
+            turn = self._read[row["id"]] = turn_of(row)
         return turn
+
+
+def turn_of(row: Row) -> Turn:
+    """Only what a prompt is made of: reading all of a turn takes several times as long."""
+    return Turn(
+        id=row["id"],
+        conversation_id=row["conversation_id"],
+        parent_id=row.get("parent_id"),
+        created_at="",
+        user=row.get("user", ""),
+        reply=row.get("reply", ""),
+        system_prompt=row.get("system_prompt", ""),
+        sampling=_SAMPLING,
+        timings=_TIMINGS,
+    )
 
 
 def rejected_of(candidate: Candidate) -> str:

@@ -16,6 +16,7 @@ from javis.service.completions import CompletionService
 from javis.service.dashboard import Dashboard
 from javis.service.export import ExportService
 from javis.service.feedback import FeedbackService
+from javis.service.golden import GoldenService
 from javis.service.learning import Learning, join_learning
 from javis.service.library import Library
 from javis.service.preferences import Preferences
@@ -43,6 +44,7 @@ class Services:
     versions: VersionService
     admin: AdminService
     review: ReviewService
+    golden: GoldenService
     export: ExportService
     training: TrainingService
     schedule: Schedule
@@ -91,6 +93,7 @@ def join(
         versions=versions,
         admin=AdminService(engine, store, versions, why or []),
         review=review,
+        golden=GoldenService(store, review),
         export=ExportService(store, review, settings.exports_dir),
         training=learning.training,
         schedule=learning.schedule,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from javis.core.errors import NotFound
 from javis.core.types import Conversation, Turn
 from javis.store.codec import Row
+from javis.store.golden import GOLDEN
 from javis.store.imports import Import, id_taken, import_many
 from javis.store.journal import Change, JournalDB
 from javis.store.preferences import PreferenceStore
@@ -35,7 +36,8 @@ class ConversationStore:
         self._conversations = db.table(CONVERSATIONS, index=("id", "owner"))
         self._turns = db.table(TURNS, index=("id", "conversation_id"))
         self._by_turn = {
-            name: db.table(name, index=("turn_id",)) for name in (FEEDBACK, REVIEWS, TAKEN_IN)
+            name: db.table(name, index=("turn_id",))
+            for name in (FEEDBACK, REVIEWS, TAKEN_IN, GOLDEN)
         }
         self._meta = PreferenceStore(db, "meta")
 
@@ -103,8 +105,8 @@ class ConversationStore:
     def purge(self, older_than_s: float) -> int:
         """Remove for good what was deleted at least `older_than_s` ago; returns how many.
 
-        Turns, feedback and reviews go with it, and the file is written anew, so that the text is
-        no longer in it. When that second step fails (StoreError), the next purge makes up for it.
+        Turns, feedback, reviews and golden marks go with it, and the file is written anew, so that
+        the text is no longer in it. When that second step fails (StoreError), the next purge makes up for it.
         Backups and `.torn-…` files made before keep the text.
         """
         limit = now_iso(older_than_s)

@@ -10,6 +10,7 @@ from typing import Any
 
 from javis.store.conversations import ConversationStore
 from javis.store.feedback import FeedbackStore
+from javis.store.golden import GoldenStore
 from javis.store.jobs import JobStore
 from javis.store.journal import JOURNAL_NAME, JournalDB
 from javis.store.migrations import migrate
@@ -27,6 +28,7 @@ class Store:
     preferences: PreferenceStore
     jobs: JobStore
     reviews: ReviewStore
+    golden: GoldenStore
 
     def close(self) -> None:
         """Release the file. Nothing is pending: what was saved is on the disk."""
@@ -63,6 +65,7 @@ def open_store(path: str | os.PathLike[str], **options: Any) -> Store:
             PreferenceStore(db),
             JobStore(db),
             ReviewStore(db),
+            GoldenStore(db),
         )
     except BaseException:
         db.close()

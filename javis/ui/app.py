@@ -18,6 +18,7 @@ from javis.ui.edge import Edge, Handler, Json, Payload, UserOf
 from javis.ui.places import place
 from javis.ui.presets import Presets
 from javis.ui.relabel import Relabel
+from javis.ui.golden import Golden
 from javis.ui.reviewing import Reviewing
 from javis.ui.texts import FALLBACK, Texts
 from javis.ui.theme import theme
@@ -32,6 +33,7 @@ SCRIPTS = (
     "thread.js",
     "message.js",
     "thumbs.js",
+    "golden.js",
     "sidebar.js",
     "composer.js",
     "tabs.js",
@@ -92,6 +94,7 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
         handlers = {
             **Calls(services, texts).table(),
             **Reviewing(services, texts).table(),
+            **Golden(services).table(),
             **Training(services, texts).table(),
             **Versioning(services, texts).table(),
             **admin.table(),

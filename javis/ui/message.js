@@ -10,7 +10,7 @@ function turnNode(id) {
 }
 
 function paintTurn(node, turn) {
-  const seen = JSON.stringify([turn.id, turn.user, turn.edits, turn.finish, turn.error, turn.answers, turn.feedback, turn.example_at, lang, S.answering, latest() === turn]);
+  const seen = JSON.stringify([turn.id, turn.user, turn.edits, turn.finish, turn.error, turn.answers, turn.feedback, turn.example_at, GOLDEN.has(turn.id), S.admin, lang, S.answering, latest() === turn]);
   if (node.jvSeen !== seen) {
     const focused = node.contains(document.activeElement) ? document.activeElement.dataset.act : null;
     node.jvSeen = seen;
@@ -90,6 +90,7 @@ function paintBar(node, turn) {
     iconButton("again", t("msg.again"), () => regenerate(turn.id), { "data-act": "again", disabled: S.answering }),
     pager(turn.answers, turn.id, "msg.answers"),
     iconButton("edit", t("msg.edit_reply"), () => editReply(turn.id), { "data-act": "edit-reply", disabled: S.answering }),
+    S.admin && turn.reply.trim() ? goldenButton(turn.id) : "",
     iconButton("branch", t("msg.branch"), () => branch(turn.id), { "data-act": "branch" }),
     iconButton("info", t("msg.details"), (e) => toggleDetails(turn.id, e.currentTarget), { "data-act": "details", "aria-expanded": "false" }),
   );

@@ -187,6 +187,7 @@ async function start() {
   else drawThread();
   focusComposer();
   startPulse();
+  if (S.admin) loadGolden();
   document.body.classList.add("jv-booted");
 }
 

@@ -51,6 +51,7 @@ function cardNode(whole) {
       ratingTag(whole),
       statusTag(whole),
       whole.edited ? el("span", { class: "jv-tag" }, t("review.edited")) : "",
+      goldenButton(whole.id),
       el("span", { class: "jv-hint" }, [whole.version === "base" ? t("controls.base") : whole.version, whole.several ? whole.owner : "", new Date(whole.at).toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" })].filter(Boolean).join(" · ")),
     ),
     earlier.length ? contextNode(earlier) : "",
@@ -245,6 +246,7 @@ function onReviewKey(e) {
     e: editCard,
     x: () => row() && decide("exclude"),
     u: undoDecision,
+    g: () => row() && toggleGolden(row().id),
     ArrowLeft: () => step(-1),
     ArrowRight: () => row() && step(1),
   }[letter(e)];

@@ -1,0 +1,42 @@
+// The golden set: one click on the star below an answer, in the chat and in Review.
+
+const GOLDEN = new Set();
+
+async function loadGolden() {
+  const found = await attempt(() => call("golden_ids"));
+  if (!found) return;
+  GOLDEN.clear();
+  for (const id of found.ids) GOLDEN.add(id);
+  drawThread();
+  paintStars();
+}
+
+function goldenButton(id) {
+  const on = GOLDEN.has(id);
+  return iconButton("star", t("golden.mark"), () => toggleGolden(id), {
+    "data-act": "golden",
+    "data-golden": id,
+    "aria-pressed": String(on),
+    class: on ? "is-on" : "",
+  });
+}
+
+async function toggleGolden(id) {
+  const kept = await attempt(() => call("golden_mark", { turn: id, on: !GOLDEN.has(id) }));
+  if (!kept) return;
+  if (kept.on) GOLDEN.add(id);
+  else GOLDEN.delete(id);
+  drawThread();
+  paintStars();
+  if (!kept.on) toast(t("golden.removed"));
+  else toast(t(kept.wanted ? "golden.added" : "golden.added_open"));
+}
+
+// Cards of Review are not drawn anew for a star: an edit in them would be lost.
+function paintStars() {
+  for (const button of document.querySelectorAll("#jv-review [data-golden]")) {
+    const on = GOLDEN.has(button.dataset.golden);
+    button.setAttribute("aria-pressed", String(on));
+    button.classList.toggle("is-on", on);
+  }
+}

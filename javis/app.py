@@ -20,6 +20,7 @@ from javis.core.errors import StoreError, UserInputError
 from javis.core.protocols import Engine
 from javis.core.settings import Settings
 from javis.engine import catalog, hardware
+from javis.engine.pausing import PausingEngine
 from javis.service.learning import train_base
 from javis.service.publishing import publisher_for
 from javis.service.review_warming import Warming
@@ -102,6 +103,7 @@ def build(settings: Settings, say: Say) -> Application:
         choice.why,
         base=train_base(choice, path),
         publisher=publisher_for(settings.models_dir, choice, path),
+        chat_room=engine if isinstance(engine, PausingEngine) else None,
     )
     watchers: list[Watcher] = [
         VersionWatcher(services.versions),
@@ -155,7 +157,7 @@ def _engine(settings: Settings, choice: catalog.Choice, cores: int, say: Say) ->
     if choice.engine == "transformers":
         from javis.engine.transformers import TransformersEngine  # heavy: torch
 
-        return TransformersEngine.from_choice(choice, settings, say)
+        return PausingEngine(lambda: TransformersEngine.from_choice(choice, settings, say))
     from javis.engine.llamacpp import LlamaCppEngine  # heavy: the native library
     from javis.versions.gguf import ensure_gguf
 

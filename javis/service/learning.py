@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from javis.core.protocols import Pausable
 from javis.core.settings import Settings
 from javis.engine.catalog import Choice
 from javis.engine.convert import dense_path
@@ -67,13 +68,16 @@ def join_learning(
     base: TrainBase | None,
     publisher: Publisher,
     supervisor: Supervisor | None = None,
+    chat: Pausable | None = None,
 ) -> Learning:
-    """`base` None: the model that is running cannot be trained."""
+    """`base` None: the model that is running cannot be trained. `chat` makes room when asked."""
     runs_dir = settings.data_dir / "runs"
     supervisor = supervisor or Supervisor(runs_dir)
     rule = settings.data_dir / "gate.json"
     outcome = Outcome(store, supervisor, publisher, versions, preferences, rule)
-    keeper = RunKeeper(store, supervisor, outcome)
-    planner = Planner(store, source, preferences, versions, base, runs_dir)
-    training = TrainingService(store, supervisor, planner, outcome, keeper, settings.exports_dir)
+    keeper = RunKeeper(store, supervisor, outcome, chat)
+    planner = Planner(store, source, preferences, versions, base, runs_dir, chat=chat)
+    training = TrainingService(
+        store, supervisor, planner, outcome, keeper, settings.exports_dir, chat
+    )
     return Learning(training, Schedule(training, planner, store, preferences), keeper)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 
-from javis.core.errors import AlreadyTraining, TrainError
+from javis.core.errors import AlreadyTraining, JavisError, TrainError
 from javis.core.learning import TERMINAL, TrainEvent, TrainJob
+from javis.core.protocols import Pausable
 from javis.service.outcome import CANCELLING, STALLED, Outcome
 from javis.store import Store
 from javis.train.process import Worker
@@ -20,10 +21,17 @@ WATCH_S = 0.5
 class RunKeeper:
     """Every process that has the store open may look; only one at a time acts."""
 
-    def __init__(self, store: Store, supervisor: Supervisor, outcome: Outcome) -> None:
+    def __init__(
+        self,
+        store: Store,
+        supervisor: Supervisor,
+        outcome: Outcome,
+        chat: Pausable | None = None,
+    ) -> None:
         self._store = store
         self._supervisor = supervisor
         self._outcome = outcome
+        self._chat = chat
         self._ticking = threading.Lock()
 
     def tick(self) -> None:
@@ -31,6 +39,7 @@ class RunKeeper:
         with self._ticking:
             job = self._store.jobs.active()
             if job is None:
+                self._bring_chat_back()
                 return
             worker = worker_of(job)
             if worker and self._supervisor.is_alive(worker):
@@ -40,10 +49,20 @@ class RunKeeper:
                 with self._supervisor.reserved():
                     job = self._store.jobs.get(job.id)
                     if job.state not in TERMINAL:
+                        self._bring_chat_back()
                         self._settle(job)
             except AlreadyTraining:
                 # Somebody is getting it ready, or is bringing it to its end, right now.
                 return
+
+    def _bring_chat_back(self) -> None:
+        if self._chat is None or not self._chat.paused:
+            return
+        try:
+            self._chat.resume()
+        except JavisError as error:
+            # Tried again at the next look; the run's own end must not wait for it.
+            LOG.warning("the chat could not be brought back yet: %s", error)
 
     def bury(self) -> None:
         """End a run whose process died unseen. One whose trainer came to its end goes first."""

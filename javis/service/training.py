@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from javis.core.errors import AlreadyTraining, JavisError, TrainError, UserInputError
 from javis.core.learning import METHODS, TERMINAL, Method, Promote, TrainEvent, TrainJob
+from javis.core.protocols import Pausable
 from javis.core.types import BASE
 from javis.service import run_files
 from javis.service.outcome import CANCELLING, Outcome, require_candidate
@@ -38,6 +39,7 @@ class TrainingService:
         outcome: Outcome,
         keeper: RunKeeper,
         exports_dir: Path,
+        chat: Pausable | None = None,
     ) -> None:
         self._store = store
         self._supervisor = supervisor
@@ -45,6 +47,7 @@ class TrainingService:
         self._outcome = outcome
         self._exports_dir = exports_dir
         self._keeper = keeper
+        self._chat = chat
 
     # -- before ----------------------------------------------------------------------------
 
@@ -93,7 +96,7 @@ class TrainingService:
             new_job_id(), method, hyperparameters, base_model, data, dry_run=dry_run
         )
         parts = run_files.divide(data)
-        self._planner.check(config, parts.train)
+        pauses = self._planner.check(config, parts.train)
         job = TrainJob(
             id=config.id,
             created_at=now_iso(),
@@ -110,7 +113,9 @@ class TrainingService:
             self._keeper.bury()
             self._store.jobs.add(job)
             try:
-                return self._launch(job, config, data, parts, lock)
+                if pauses and self._chat:
+                    self._chat.pause()
+                return self._launch(job, config, data, parts, lock, pauses_chat=pauses)
             except (JavisError, OSError) as error:
                 self._not_started(job, error)
                 raise
@@ -149,6 +154,8 @@ class TrainingService:
                 job_id, state="queued", phase="preparing", pid=None, pid_started=None, **fresh
             )
             try:
+                if self._chat and job.data.get("pauses_chat"):
+                    self._chat.pause()
                 config = replace(TrainConfig.read(folder), resume=True)
                 config.write(folder)
                 return self._run(job, lock)
@@ -208,6 +215,11 @@ class TrainingService:
         self._store.jobs.get(job_id)
         return self._supervisor.events(job_id, after)
 
+    @property
+    def pauses_chat(self) -> bool:
+        """Whether the chat's model is put away just now, to make room."""
+        return self._chat is not None and self._chat.paused
+
     def let_go(self) -> None:
         """This program ends; a run goes on without it."""
         self._supervisor.let_go()
@@ -226,12 +238,15 @@ class TrainingService:
         data: run_files.RunData,
         parts: run_files.Parts,
         lock: Lock,
+        *,
+        pauses_chat: bool,
     ) -> TrainJob:
         folder = self._supervisor.folder(job.id)
         folder.mkdir(mode=0o700)
         about = run_files.write(folder, config.method, data, parts)
         current = self._outcome.versions.current()
         about["parent"] = None if current == BASE else current
+        about["pauses_chat"] = pauses_chat
         job = self._store.jobs.update(job.id, data=about)
         config.write(folder)
         return self._run(job, lock)

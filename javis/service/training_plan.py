@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from javis.core.errors import TrainError, UserInputError
 from javis.core.learning import METHODS, Approved, Method
+from javis.core.protocols import Pausable
 from javis.core.types import BASE
 from javis.engine.hardware import Hardware, detect
 from javis.engine.models import same_model
@@ -88,7 +89,8 @@ class Planner:
         versions: Shelf,
         base: TrainBase | None,
         runs_dir: Path,
-        look: Callable[[], Hardware] = detect,
+        look: Callable[[], Hardware] | None = None,
+        chat: Pausable | None = None,
     ) -> None:
         self._store = store
         self._source = source
@@ -96,7 +98,8 @@ class Planner:
         self._versions = versions
         self._base = base
         self._runs_dir = runs_dir
-        self._look = look
+        self._look = look or detect
+        self._chat = chat
         self._lock = threading.Lock()
         self._collected: tuple[Hashable, Approved] | None = None
 
@@ -177,14 +180,28 @@ class Planner:
         """What a run on these training rows would take."""
         base = self._require_base(None)
         hyper = Hyperparameters.parse(given or {}, self._recommended(method, len(data.rows)))
-        return self._estimate(method, hyper, base, train)
+        found = self._estimate(method, hyper, base, train)
+        on_card = base.device == "cuda"
+        return replace(found, pauses_chat=on_card and self._pause_helps(found.memory_bytes))
 
-    def check(self, config: TrainConfig, train: Sequence[Row]) -> None:
-        """Raises TrainError when the run would not fit into memory or on the disk."""
+    def check(self, config: TrainConfig, train: Sequence[Row]) -> bool:
+        """Whether the chat has to make room on the graphics card for this run.
+
+        Raises TrainError when it would not fit into memory or on the disk even so.
+        """
         base = self._require_base(None)
         needed = self._estimate(config.method, config.hyperparameters, base, train)
-        self._check_memory(needed.memory_bytes, on_card=config.device == "cuda")
+        on_card = config.device == "cuda"
+        pauses = on_card and self._pause_helps(needed.memory_bytes)
+        if not pauses:
+            self._check_memory(needed.memory_bytes, on_card=on_card)
         self._check_disk(base, needed.disk_bytes)
+        return pauses
+
+    def _pause_helps(self, needed: int) -> bool:
+        """A card that is too full with the chat's model on it, and large enough without."""
+        free = self._look().vram_free
+        return self._chat is not None and free < needed <= free + self._chat.held_bytes()
 
     def _check_memory(self, needed: int, *, on_card: bool) -> None:
         found = self._look()

@@ -50,6 +50,8 @@ class Estimate:
     """Dollars `local`, `rented` and `serverless`."""
     elsewhere_seconds: float = 0.0
     """On a rented card, its start included."""
+    pauses_chat: bool = False
+    """Whether the chat's model must leave the graphics card meanwhile."""
 
 
 def steps_of(hyper: Hyperparameters, rows: int) -> int:

@@ -34,6 +34,10 @@ function takePulse(found) {
 function drawBanner() {
   const host = bannerHost();
   const live = pulse.known?.live;
+  if (pulse.known?.paused) {
+    delete host.dataset.key;
+    return host.replaceChildren(el("div", { class: "jv-banner", role: "status" }, icon("stop"), el("span", {}, t("banner.paused"))));
+  }
   const show = live && remembered.get("banner") !== live.at;
   if (!show) return host.replaceChildren();
   const day = new Date(live.at);

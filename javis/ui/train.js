@@ -165,6 +165,7 @@ function drawEstimate() {
       fact("estimate.disk", megabytes(e.disk_bytes)),
       fact("estimate.cost", Object.entries(e.cost).map(([where, amount]) => t(`estimate.${where}`, { amount: money(amount) })).join(" · ")),
     ),
+    e.pauses_chat ? el("p", { class: "jv-alarm", role: "status" }, t("estimate.pauses_chat")) : "",
     priceFields(),
   );
   return "";

@@ -42,6 +42,7 @@ class Versioning:
             "current": self._versions.current(),
             "versions": [v.name for v in self._versions.usable()],
             "live": self._live(),
+            "paused": self._services.training.pauses_chat,
             "run": self._run() if user.is_admin else None,
         }
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -16,6 +16,7 @@ from javis.core.learning import TERMINAL, Approved, Example, Judged, Pair, Train
 from javis.core.settings import Settings
 from javis.core.types import Message
 from javis.engine.hardware import Hardware
+from javis.engine.pausing import PausingEngine
 from javis.engine.scripted import ScriptedEngine
 from javis.service.learning import Learning, join_learning
 from javis.service.preferences import Preferences
@@ -113,6 +114,8 @@ def make_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[M
         disk: Disk | None = None,
         prove: Proof | None = None,
         real: Path | None = None,
+        chat: PausingEngine | None = None,
+        device: Literal["cpu", "cuda"] = "cpu",
         **options: Any,
     ) -> Site:
         settings = Settings(
@@ -133,11 +136,11 @@ def make_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[M
         command = train_command if real else fake
         supervisor = Supervisor(settings.data_dir / "runs", command, **options)
         path = real or tmp_path / "base"
-        base = TrainBase("scripted", path, None, "4bit", "cpu", 1_000_000)
+        base = TrainBase("scripted", path, None, "4bit", device, 1_000_000)
         source = source or Source()
         preferences = Preferences(store)
         learning = join_learning(
-            settings, store, source, preferences, versions, base, publisher, supervisor
+            settings, store, source, preferences, versions, base, publisher, supervisor, chat
         )
         site = Site(store, supervisor, learning, versions, registry, source, settings)
         made.append(site)

@@ -22,7 +22,7 @@ class AdminTab:
         self._services = services
         self._edge = edge
         with gr.Column(elem_id="jv-admin"), gr.Column(elem_id="jv-admin-column"):
-            for elem_id in ("jv-sections", "jv-train", "jv-versions"):
+            for elem_id in ("jv-sections", "jv-train", "jv-versions", "jv-dashboard"):
                 place(elem_id)
             with gr.Column(elem_id="jv-system"):
                 place("jv-state")

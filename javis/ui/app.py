@@ -13,6 +13,7 @@ from javis.ui.admin import AdminTab
 from javis.ui.answering import Answering, Controls
 from javis.ui.calls import Calls
 from javis.ui.controls import ControlBar, advanced_panel, toolbar_controls
+from javis.ui.dashboard import DashboardPage
 from javis.ui.defaults import attach_defaults, attach_memory
 from javis.ui.edge import Edge, Handler, Json, Payload, UserOf
 from javis.ui.places import place
@@ -46,6 +47,8 @@ SCRIPTS = (
     "review_list.js",
     "review_more.js",
     "curve.js",
+    "figures.js",
+    "dashboard.js",
     "train.js",
     "train_form.js",
     "train_live.js",
@@ -56,7 +59,7 @@ SCRIPTS = (
     "admin.js",
     "page.js",
 )
-STYLES = ("style.css", "chat.css", "controls.css", "learn.css", "train.css")
+STYLES = ("style.css", "chat.css", "controls.css", "learn.css", "train.css", "compare.css")
 QUEUE_SIZE = 256
 """Events that may wait in Gradio's queue; more are refused."""
 CACHE_S = 3600
@@ -97,6 +100,7 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
             **Golden(services).table(),
             **Training(services, texts).table(),
             **Versioning(services, texts).table(),
+            **DashboardPage(services).table(),
             **admin.table(),
         }
         _questions(edge, calls, handlers)

@@ -45,7 +45,7 @@ FAMILIES = {
     "composer": ("send", "stop"),
     "saved": ("defaults", "preset", "preset_deleted"),
     "rating": ("good", "bad", "corrected", "none"),
-    "sections": ("train", "versions", "system"),
+    "sections": ("train", "versions", "dashboard", "system"),
     "status": tuple(f"{c}{s}" for c in ("", "count_") for s in get_args(Status)),
     "role": ("system", "user", "assistant"),
     "review": (

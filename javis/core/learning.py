@@ -161,7 +161,7 @@ class TrainJob:
     promote: Promote = "gate"
     state: JobState = "queued"
     phase: str = ""
-    """What it is doing: `preparing`, `training`, `scoring`, `publishing`."""
+    """What it is doing: `preparing`, `training`, `scoring`, `evaluating`, `publishing`."""
     reason: str = ""
     """Code of why it ended as it did; `reason_values` fill the sentence."""
     reason_values: Mapping[str, Any] = field(default_factory=dict)
@@ -218,6 +218,8 @@ class Verdict:
     losses: Mapping[str, float] = field(default_factory=dict)
     """Mean held-out loss per token of `base`, `current` and `candidate`, in nats."""
     rows: int = 0
+    suites: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Mean score of each suite that was asked, 0 to 1, by `base`, `current` and `candidate`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,22 @@ _SENTENCES = {
         "It is worse than the version in use by {difference:+.3f} ({interval}); at most "
         "{allowed:+.2f} is allowed.",
     ),
+    "gate.same_items": (
+        "All answered the same questions of the suites.",
+        "Not all answered the same questions of the suites: {different} differ.",
+    ),
+    "gate.suite_kept": (
+        "{suite}: {candidate:.1f} points of 100 on {items} questions, {other:.1f} before "
+        "({interval}; a fall of {allowed:g} is allowed, and what may be chance).",
+        "{suite}: it falls from {other:.1f} to {candidate:.1f} points of 100 on {items} questions, "
+        "beyond chance ({interval}); {allowed:g} are allowed.",
+    ),
+    "gate.suite_near_base": (
+        "{suite}: {candidate:.1f} points of 100 on {items} questions, the base {other:.1f} "
+        "({interval}; {allowed:g} less are allowed, and what may be chance).",
+        "{suite}: {candidate:.1f} points of 100 on {items} questions are fewer than the base's "
+        "{other:.1f}, beyond chance ({interval}); {allowed:g} less are allowed.",
+    ),
 }
 
 
@@ -78,11 +94,12 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "checks": checks,
         "losses": dict(verdict.losses),
         "rows": verdict.rows,
+        "suites": {name: dict(means) for name, means in verdict.suites.items()},
     }
 
 
 def _interval(values: Mapping[str, Any]) -> str:
     if values.get("low") is None or values.get("high") is None:
-        return "one conversation, so no interval"
+        return "one alone, so no interval"
     share = f"{100 * values['confidence']:g}"
     return f"{share} % interval {values['low']:+.3f} to {values['high']:+.3f}"

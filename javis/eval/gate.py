@@ -1,5 +1,6 @@
-"""The gate: does a candidate answer held-out questions better than the base, and not worse than
-the version in use? Decided on the losses of single rows, by a rule that can be read and changed.
+"""The gate: does a candidate answer held-out questions better than the base, not worse than the
+version in use, and can it still do what was possible before? Decided on the losses of single rows
+and the scores of single items, by a rule that can be read and changed.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from javis.core.errors import UserInputError
 from javis.core.learning import Check, Verdict
 from javis.eval.intervals import Interval, bootstrap_ratio
+from javis.eval.suite_gate import Results, SuiteRule, suite_checks, suite_means, suite_rule
 
 _RULE_BYTES = 1 << 16
 
@@ -40,6 +42,8 @@ class Rule:
     """A row that is so much worse than with the base counts as a disaster."""
     disaster_share: float = 0.1
     """How many of the rows may be disasters."""
+    suites: SuiteRule = field(default_factory=SuiteRule)
+    """What it must not lose; `{"suites": []}` asks nothing."""
     resamples: int = 10_000
     seed: int = 0
 
@@ -90,6 +94,8 @@ def read_rule(path: Path) -> Rule:
         if key not in known:
             raise _bad_rule(path, f"'{key[:60]}' is unknown; known are {', '.join(sorted(known))}")
     try:
+        if "suites" in data:
+            data["suites"] = suite_rule(data["suites"])
         return Rule(**data)
     except ValueError as error:
         raise _bad_rule(path, str(error)) from None
@@ -114,13 +120,14 @@ class _Row:
 Scores = Mapping[str, Sequence[Mapping[str, Any]] | None]
 
 
-def judge(scores: Scores, rule: Rule | None = None) -> Verdict:
+def judge(scores: Scores, rule: Rule | None = None, results: Results | None = None) -> Verdict:
     """What the gate says of `scores["candidate"]` against `["base"]` and `["current"]` (None when
     the base is in use), each a list of rows `{turn_id, nll, tokens, conversation_id?, margin?}`.
 
     `nll` is the negative log-likelihood of the whole answer in nats. Rows with a `margin` (DPO and
     KTO: the reward of the good answer less that of the bad one) are also held against the rule
-    for preferences. Nothing in the scores raises: what cannot be read fails a check.
+    for preferences. `results` are of the suites that were asked, None when none were. Nothing in
+    either raises: what cannot be read fails a check.
     """
     rule = rule or Rule()
     tables = {name: _table(rows) for name, rows in scores.items() if rows is not None}
@@ -137,8 +144,16 @@ def judge(scores: Scores, rule: Rule | None = None) -> Verdict:
     checks += _against_base(candidate, base, rule, has_margins=has_margins)
     if current:
         checks.append(_against_current(candidate, current, rule))
+    if results is not None:
+        checks += suite_checks(results, rule.suites, resamples=rule.resamples, seed=rule.seed)
     losses = {name: loss for name, table in tables.items() if (loss := _loss(table)) is not None}
-    return Verdict(all(c.passed for c in checks), tuple(checks), losses, len(candidate))
+    return Verdict(
+        all(check.passed for check in checks),
+        tuple(checks),
+        losses,
+        len(candidate),
+        suite_means(results) if results is not None else {},
+    )
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, _Row]:

@@ -53,6 +53,7 @@ function verdictSentence(verdict, version) {
 function gateSentence(check) {
   const key = check.name + (check.passed ? "" : "_no");
   const values = Object.fromEntries(Object.entries(check.values || {}).map(([k, v]) => [k, typeof v === "number" ? number(v, k === "percent" ? 1 : 3) : v]));
+  if (values.suite) values.suite = t(`suite.${values.suite.replace("-", "_")}`);
   return t(key, values);
 }
 

@@ -13,10 +13,11 @@ from typing import get_args
 import pytest
 
 from javis.core.errors import ContextOverflow, EngineError, JavisError, UserInputError
+from javis.core.evaluation import SUITES
 from javis.core.learning import FLAG_KINDS, METHODS, JobState, Prices, Status
 from javis.core.types import REASONS, Finish, check_text
 from javis.dataset.pii import KINDS
-from javis.eval import gate
+from javis.eval import gate, suite_gate
 from javis.train import recommend
 from javis.train.hyperparameters import RANGES
 from javis.ui.texts import LANGUAGES, Texts
@@ -61,7 +62,15 @@ FAMILIES = {
         for name in ("messages", "sharegpt", "alpaca", "preference", "kto", "csv")
     ),
     "estimate": ("local", "rented", "serverless"),
-    "phase": ("queued", "preparing", "training", "scoring", "publishing", "cancelling"),
+    "phase": (
+        "queued",
+        "preparing",
+        "training",
+        "scoring",
+        "evaluating",
+        "publishing",
+        "cancelling",
+    ),
     "decide": (
         *("rejected_title", "failed_title", "cancelled_title"),
         *("passed_base", "passed_current", "succeeded", "failed", "cancelled"),
@@ -79,9 +88,14 @@ GROWING = {
     "price": tuple(f.name for f in fields(Prices)),
     "state": get_args(JobState),
     "history": get_args(Reason),
+    "suite": tuple(name.replace("-", "_") for name in SUITES),
 }
 """The same, of what other parts of the program list: a new one there needs words here."""
-CHECKS = set(re.findall(r'"(gate\.[a-z_]+)"', Path(gate.__file__).read_text("utf-8")))
+CHECKS = {
+    name
+    for module in (gate, suite_gate)
+    for name in re.findall(r'"(gate\.[a-z_]+)"', Path(module.__file__).read_text("utf-8"))
+}
 WHYS = set(re.findall(r'"(why\.[a-z_]+)"', Path(recommend.__file__).read_text("utf-8")))
 
 

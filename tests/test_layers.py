@@ -16,7 +16,7 @@ LOWER = {
     "engine": {"core"},
     "versions": {"core", "engine"},
     "dataset": {"core", "engine"},
-    "eval": {"core"},
+    "eval": {"core", "dataset"},
     "train": {"core", "engine"},
     "knowledge": {"core", "engine"},
     "service": {

@@ -1,0 +1,97 @@
+"""The speech levels of Korean, told by how sentences end."""
+
+from __future__ import annotations
+
+import re
+
+from javis.eval.checks.text import sentences_of
+
+_TAIL = re.compile(r"[^가-힣]+\Z")
+_HANGUL = re.compile(r"[가-힣]")
+_FIRST = ord("가")
+_B, _M = 17, 16
+"""Numbers of the final consonants ㅂ and ㅁ within a syllable."""
+_NOUNS_IN_YO = (
+    *("필요", "중요", "개요", "수요", "동요", "민요", "주요", "소요", "긴요", "불필요", "강요"),
+)
+_PLAIN = ("다", "자", "라", "냐", "가", "까", "마")
+_CASUAL_VOWELS = {0, 1, 4, 5, 6, 7, 9, 10, 14}
+"""ㅏ ㅐ ㅓ ㅔ ㅕ ㅖ ㅘ ㅙ ㅝ: what a verb's stem and 아/어 melt into (가, 해, 먹어, 봐, 돼, 줘)."""
+_CASUAL = (
+    "지",
+    "니",
+    "군",
+    "걸",
+    "든",
+    "게",
+    "까",
+    "자",
+    "던",
+    "데",
+    "래",
+    "네",
+    "구나",
+    "대",
+    "마",
+)
+
+LEVELS = ("polite", "formal", "friendly", "casual", "plain", "nominal")
+
+
+def register(text: str, *, level: str) -> bool:
+    """Every Korean sentence is of the level.
+
+    `polite` (존댓말) is `formal` (합쇼체: -습니다) or `friendly` (해요체: -요); `casual` (반말) is
+    해체 or 해라체 (-다); `plain` is 해라체 alone, `nominal` ends in -음, -함, -기. A sentence
+    without Hangul counts for none; there must be one with it.
+    """
+    endings = [_TAIL.sub("", s) for s in sentences_of(text) if _HANGUL.search(s)]
+    return bool(endings) and all(_is(level, ending) for ending in endings)
+
+
+def _is(level: str, ending: str) -> bool:
+    if level == "polite":
+        return formal(ending) or friendly(ending)
+    if level == "casual":
+        return not formal(ending) and not friendly(ending) and (plain(ending) or casual(ending))
+    return {"formal": formal, "friendly": friendly, "plain": plain, "nominal": nominal}[level](
+        ending
+    )
+
+
+def formal(ending: str) -> bool:
+    """-ㅂ니다, -습니까, -ㅂ시다, -십시오. 아니다 is none: ㅂ must stand before 니다."""
+    if ending.endswith(("십시오", "시지요")):
+        return ending.endswith("십시오")
+    return ending.endswith(("니다", "니까", "시다")) and _final(ending[-3:-2]) == _B
+
+
+def friendly(ending: str) -> bool:
+    """-요 and -죠; nouns such as 필요 end so too and are none."""
+    return ending.endswith(("요", "죠")) and not ending.endswith(_NOUNS_IN_YO)
+
+
+def plain(ending: str) -> bool:
+    """-다, -자, -라, -냐, and questions in -가 and -까, without -ㅂ니다."""
+    return len(ending) > 1 and ending.endswith(_PLAIN) and not formal(ending)
+
+
+def casual(ending: str) -> bool:
+    """-아/어 in whatever form, -지, -네, -거든… The last syllable decides, so that a noun at the
+    end can pass for a verb (나라 like 가)."""
+    if ending.endswith(_CASUAL):
+        return True
+    return _final(ending[-1:]) == 0 and _vowel(ending[-1:]) in _CASUAL_VOWELS
+
+
+def nominal(ending: str) -> bool:
+    """-음, -함, -됨 (a last ㅁ), -기, -것."""
+    return _final(ending[-1:]) == _M or ending.endswith(("기", "것"))
+
+
+def _final(syllable: str) -> int:
+    return (ord(syllable) - _FIRST) % 28 if _HANGUL.fullmatch(syllable) else -1
+
+
+def _vowel(syllable: str) -> int:
+    return (ord(syllable) - _FIRST) // 28 % 21

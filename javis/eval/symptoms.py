@@ -1,0 +1,110 @@
+"""What is plainly wrong with an answer, whatever was asked."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from javis.dataset.control import ControlTokens
+from javis.dataset.repetition import repeated
+
+Symptom = Literal[
+    "empty", "repeated", "echo", "truncated", "wrong_language", "label", "control_token", "garbled"
+]
+SYMPTOMS: tuple[Symptom, ...] = get_args(Symptom)
+
+LONG_CHARS = 400
+"""A shorter answer without a full stop is a heading, a list or a word; a longer one broke off."""
+_LABELS = (
+    *("출력", "입력", "답변", "정답", "질문", "사용자", "어시스턴트", "응답", "지시", "결과"),
+    *("output", "input", "answer", "question", "user", "assistant", "human", "system"),
+    *("response", "instruction", "ai", "q", "a", "model"),
+)
+_LABEL = re.compile(
+    rf"(?im)\A\W*(?:{'|'.join(_LABELS)})\s*(?:\*\*)?\s*[:：]"
+    r"|^\s*(?:user|human|assistant|사용자|어시스턴트|질문|답변)\s*[:：]"
+    r"|^#{2,}\s*(?:instruction|response|input|output|지시|응답|입력|출력)\b"
+)
+_RULE = re.compile(r"\A\s*(?:-{3,}|\*{3,}|={3,})|(?:-{3,}|\*{3,}|={3,})\s*\Z")
+_BOLD = re.compile(r"\*\*")
+_END = re.compile(r"[.!?…。！？][\"'”’)\]}*`»」』]*\Z|```\Z|[\]}|]\Z")
+_HANGUL = re.compile(r"[가-힣]")
+_LATIN = re.compile(r"[A-Za-z]")
+_FOREIGN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0400-\u04ff\u0600-\u06ff\u0e00-\u0e7f]")
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
+_JAMO = re.compile(r"[ㄱ-ㅎㅏ-ㅣ]")
+_LAUGH = re.compile(r"[ㅋㅎㅠㅜㅇㄱㄴㄷㅊㅈㅂㅅ]+")
+_TOKENS = ControlTokens()
+
+
+def symptoms(answer: str, prompt: str, languages: Sequence[str]) -> tuple[Symptom, ...]:
+    """All that is wrong with `answer`, in the order of SYMPTOMS; () for one that is fit to read.
+
+    `languages` are those that may be answered in (`ko`, `en`); () if any may.
+    """
+    text = answer.strip()
+    if not any(letter.isalnum() for letter in text):
+        # Rules and marks without a word are no answer either.
+        return ("empty",)
+    found = {
+        "repeated": bool(repeated(text)),
+        "echo": echoes(text, prompt),
+        "truncated": broken_off(text),
+        "wrong_language": bool(languages) and language_of(text) not in (*languages, ""),
+        "label": leaks_label(text),
+        "control_token": bool(_TOKENS.find(text)),
+        "garbled": garbled(text),
+    }
+    return tuple(symptom for symptom in SYMPTOMS if found.get(symptom))
+
+
+def echoes(text: str, prompt: str) -> bool:
+    """The answer says the question again and nothing else."""
+    said, asked = _letters(text), _letters(prompt)
+    return len(asked) >= 8 and (said == asked or (asked in said and len(said) < 1.2 * len(asked)))
+
+
+def broken_off(text: str) -> bool:
+    """A long answer that ends in the middle of a sentence, or a code block that never ends."""
+    if text.count("```") % 2:
+        return True
+    last = text.rstrip().rsplit("\n", 1)[-1]
+    is_list = bool(re.match(r"\s*(?:[-*•]|\d+[.)])\s", last))
+    return len(text) >= LONG_CHARS and not _END.search(text) and not is_list
+
+
+def language_of(text: str) -> str:
+    """`ko`, `en`, `other`, or "" where there are too few letters to tell.
+
+    Code does not count. A Korean text may hold many English words: a fifth of Hangul makes it
+    Korean, as one syllable stands for about three letters.
+    """
+    text = _CODE.sub(" ", text)
+    hangul, latin = len(_HANGUL.findall(text)), len(_LATIN.findall(text))
+    foreign = len(_FOREIGN.findall(text))
+    if hangul + latin + foreign < 4:
+        return ""
+    if foreign > 0.2 * (hangul + latin + foreign):
+        return "other"
+    return "ko" if hangul >= 0.2 * (hangul + latin) else "en"
+
+
+def leaks_label(text: str) -> bool:
+    """A label of the training text ("출력:"), a rule at the edge, or bold marks left open."""
+    return bool(_LABEL.search(text) or _RULE.search(text) or len(_BOLD.findall(text)) % 2)
+
+
+def garbled(text: str) -> bool:
+    """Replacement characters, control characters, or loose Hangul letters that spell nothing."""
+    if "\ufffd" in text:
+        return True
+    if any(unicodedata.category(letter) in ("Cc", "Co", "Cs") for letter in text if letter > "\r"):
+        return True
+    loose = len(_JAMO.findall(_LAUGH.sub("", text)))
+    return loose > max(3, len(text) // 20)
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFC", text).casefold() if c.isalnum())

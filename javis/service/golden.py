@@ -15,8 +15,8 @@ from javis.service.prompts import turn_of
 from javis.service.review import ReviewService
 from javis.service.tree import messages_of
 from javis.store import Store
-from javis.store.golden import GoldenMark
 from javis.store.codec import Row
+from javis.store.golden import GoldenMark
 
 
 @dataclass(frozen=True, slots=True)

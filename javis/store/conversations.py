@@ -106,8 +106,8 @@ class ConversationStore:
         """Remove for good what was deleted at least `older_than_s` ago; returns how many.
 
         Turns, feedback, reviews and golden marks go with it, and the file is written anew, so that
-        the text is no longer in it. When that second step fails (StoreError), the next purge makes up for it.
-        Backups and `.torn-…` files made before keep the text.
+        the text is no longer in it. When that second step fails (StoreError), the next purge makes
+        up for it. Backups and `.torn-…` files made before keep the text.
         """
         limit = now_iso(older_than_s)
         with self._db.storage.exclusive():

@@ -76,6 +76,7 @@ class Application:
         for watcher in self.watchers:
             watcher.stop()
         self.services.training.let_go()
+        self.services.evaluation.stop()
         deadline = time.monotonic() + CLOSE_S
         while not self.services.chat.idle and time.monotonic() < deadline:
             time.sleep(0.02)

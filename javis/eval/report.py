@@ -87,9 +87,7 @@ def distinct(texts: Iterable[str], size: int) -> float:
     return len(set(runs)) / len(runs) if runs else 0.0
 
 
-def _by(
-    results: Sequence[ItemResult], name_of: Callable[[ItemResult], str]
-) -> dict[str, Estimate]:
+def _by(results: Sequence[ItemResult], name_of: Callable[[ItemResult], str]) -> dict[str, Estimate]:
     scores: defaultdict[str, list[float]] = defaultdict(list)
     for result in results:
         if result.score is not None and name_of(result):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from javis.core.evaluation import Suite, SuiteName
 from javis.core.protocols import Engine, Pausable
 from javis.core.settings import Settings
 from javis.core.types import Version
@@ -12,8 +13,11 @@ from javis.knowledge.nearest import VectorCache
 from javis.service.admin import AdminService
 from javis.service.admission import Admission
 from javis.service.chat import ChatService
+from javis.service.compare import CompareService
+from javis.service.compare_sources import Sources
 from javis.service.completions import CompletionService
 from javis.service.dashboard import Dashboard
+from javis.service.evaluation import EvalService
 from javis.service.export import ExportService
 from javis.service.feedback import FeedbackService
 from javis.service.golden import GoldenService
@@ -49,6 +53,8 @@ class Services:
     training: TrainingService
     schedule: Schedule
     learning: Learning
+    compare: CompareService
+    evaluation: EvalService
     dashboard: Dashboard
 
 
@@ -78,16 +84,19 @@ def join(
     review = ReviewService(store, preferences, control_tokens_of(engine))
     publisher = publisher or Publisher(registry.models_dir)
     versions = VersionService(engine, registry, pinned, store=store, publisher=publisher)
+    supervisor = supervisor or Supervisor(settings.data_dir / "runs")
     learning = join_learning(
         settings, store, review, preferences, versions, base, publisher, supervisor, chat_room
     )
     admission = Admission(engine.info.parallel, settings.queue)
+    completions = CompletionService(engine, store, versions, admission)
+    sources = Sources(versions, registry, store.jobs, supervisor, lambda: versions.refused)
     return Services(
         settings=settings,
         chat=ChatService(engine, store, versions, preferences, admission, recall),
         library=Library(store),
         feedback=FeedbackService(store, review, recall),
-        completions=CompletionService(engine, store, versions, admission),
+        completions=completions,
         preferences=preferences,
         recall=recall,
         versions=versions,
@@ -98,5 +107,18 @@ def join(
         training=learning.training,
         schedule=learning.schedule,
         learning=learning,
+        compare=CompareService(
+            sources, review, preferences, settings.exports_dir, completions=completions
+        ),
+        evaluation=EvalService(
+            engine, versions, admission, settings.data_dir / "eval", public_suites
+        ),
         dashboard=Dashboard(store, versions, review, learning.training),
     )
+
+
+def public_suites() -> dict[SuiteName, Suite]:
+    """The suites that need nothing of the user's; their data are read when they are first asked."""
+    from javis.eval.suites import suites  # reads its data files
+
+    return suites()

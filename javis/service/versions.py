@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from javis.core.errors import EngineError, JavisError, NotFound, UserInputError
+from javis.core.errors import EngineError, JavisError, NotFound, UserInputError, VersionError
 from javis.core.protocols import Engine
 from javis.core.types import BASE, Version
 from javis.engine.catalog import same_model
@@ -46,6 +48,8 @@ class VersionService:
         self._thumbs = ThumbCounter(store) if store else None
         self._refreshing = threading.Lock()
         self._known: dict[str, Version] = {}
+        self._trial: Version | None = None
+        """Served, and in no list."""
         self.refused: dict[str, str] = {}
         """Why the engine does not serve a version, by name."""
         self.refresh()
@@ -68,7 +72,7 @@ class VersionService:
                     why = f"It was made for {version.base_model}, not for {model}."
                     refused[version.name] = why
             fitting = [v for v in found if v.name not in refused]
-            refused |= self._serve(fitting)
+            refused |= self._serve([*fitting, self._trial] if self._trial else fitting)
             self._known = {v.name: v for v in found}
             self.refused = refused
 
@@ -189,6 +193,22 @@ class VersionService:
         return find_drop(
             current, self._thumbs_of(now, events), before, self._thumbs_of(then, events)
         )
+
+    @contextmanager
+    def trial(self, version: Version) -> Iterator[None]:
+        """Let the engine serve an adapter that is no version yet; it shows in no list.
+
+        One at a time. Raises VersionError when the engine cannot serve it.
+        """
+        self._trial = version
+        try:
+            self.refresh()
+            if why := self.refused.pop(version.name, None):
+                raise VersionError("trial_refused", "It cannot be tried out: {why}", why=why)
+            yield
+        finally:
+            self._trial = None
+            self.refresh()
 
     # -- inside ----------------------------------------------------------------------------
 

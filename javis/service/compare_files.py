@@ -1,0 +1,84 @@
+"""The files of a comparison report: table, data, and (with matplotlib) figures and a page."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from javis.dataset import csv_cells
+from javis.eval.comparison import Row, Table
+from javis.store import now_iso
+
+if TYPE_CHECKING:
+    from javis.service.compare import Comparison
+
+_TABLE = (
+    "version",
+    "method",
+    "state",
+    "base_model",
+    "parent",
+    "created_at",
+    "turns",
+    "epochs",
+    "learning_rate",
+    "eval_loss",
+    "perplexity",
+    "base_loss",
+    "loss_change",
+    "held_out_rows",
+    "mean_score",
+    "trainable_parameters",
+    "seconds",
+    "size_bytes",
+    "peak_memory_bytes",
+    "passed",
+)
+_COSTS = ("local", "rented", "serverless")
+QUOTE = '"'
+
+
+def files_of(comparison: Comparison) -> dict[str, bytes]:
+    """All files of the report by name."""
+    plain = {"created_at": now_iso(), **compare_json(comparison)}
+    return {
+        "comparison_summary.csv": csv_of(comparison.table).encode("utf-8-sig"),
+        "report.json": json.dumps(plain, indent=1, ensure_ascii=False).encode("utf-8") + b"\n",
+    }
+
+
+def compare_json(comparison: Comparison) -> dict[str, Any]:
+    """The table and the figures' data as JSON, for the routes, the page and the report."""
+    figures = {chart.name: chart.plain() for chart in comparison.charts}
+    return comparison.table.plain() | {"figures": figures}
+
+
+def csv_of(table: Table) -> str:
+    """The table, a line for each version, safe to open in a spreadsheet."""
+    scores = [f"{s}{end}" for s in table.suites for end in ("", "_low", "_high", "_items")]
+    header = [*_TABLE, *(f"cost_{name}" for name in _COSTS), *scores]
+    lines = [",".join(name.replace("-", "_") for name in header)]
+    for row in table.rows:
+        cells = [_cell(getattr(row, name)) for name in _TABLE]
+        cells += [_cell(row.cost and getattr(row.cost, name)) for name in _COSTS]
+        lines.append(",".join([*cells, *_score_cells(row, table)]))
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def _score_cells(row: Row, table: Table) -> list[str]:
+    cells = []
+    for suite in table.suites:
+        score = row.scores.get(suite)
+        estimate = score.estimate if score else None
+        cells += [_cell(estimate and getattr(estimate, n)) for n in ("value", "low", "high")]
+        cells.append(_cell(score.done if score else None))
+    return cells
+
+
+def _cell(value: object) -> str:
+    """A number as it is; of what people wrote nothing that a spreadsheet would run."""
+    if value is None:
+        return ""
+    if isinstance(value, (bool, int, float)):
+        return repr(value)
+    return f'"{csv_cells.safe(str(value)).replace(QUOTE, QUOTE * 2)}"'

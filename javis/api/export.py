@@ -65,6 +65,12 @@ def export_router(services: Services, auth: Auth) -> APIRouter:
             "flagged_rows": len(flagged),
         }
 
+    @router.get("/take-in")
+    def batches(request: Request) -> dict[str, Any]:
+        """The files that were taken in, the newest first."""
+        auth.require_admin(request)
+        return {"files": [asdict(batch) for batch in services.export.batches()]}
+
     @router.delete("/take-in/{batch}")
     def forget(batch: str, request: Request) -> dict[str, int]:
         """Take a take-in back."""

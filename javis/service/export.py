@@ -11,7 +11,7 @@ from typing import Any
 
 import javis
 from javis.core.errors import UserInputError
-from javis.core.learning import Example, Pair
+from javis.core.learning import Example, Judged, Pair
 from javis.dataset import export, pii
 from javis.dataset.export import FILTERS, FORMATS, Encoder, Filter, Format
 from javis.dataset.lessons import Lesson
@@ -35,6 +35,16 @@ class Exported:
     rows: int
     conversations: int
     sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A file that was taken in."""
+
+    name: str
+    at: str
+    rows: int
+    """That are there; rows that a later file replaced do not count."""
 
 
 @dataclass(slots=True)
@@ -93,11 +103,25 @@ class ExportService:
         blocks = [data] if isinstance(data, bytes) else data
         return Taking(self._store, self._review.frozen(), by).run(blocks, dry_run=dry_run)
 
+    def batches(self) -> list[Batch]:
+        """The files that were taken in, the newest first."""
+        found = [
+            Batch(name, at, rows) for name, (at, rows) in self._store.reviews.batches().items()
+        ]
+        return found[::-1]
+
+    def taken(self, batch: str) -> list[Example | Pair | Judged]:
+        """The rows that came with a file."""
+        rows = self._store.reviews.taken(batch)
+        if not rows:
+            raise _no_batch()
+        return rows
+
     def forget(self, batch: str) -> int:
         """Undo a take-in; returns how many rows it takes back."""
         count = self._store.reviews.forget(batch)
         if not count:
-            raise UserInputError("no_batch", "Nothing was taken in under this name.")
+            raise _no_batch()
         return count
 
     # -- inside ----------------------------------------------------------------------------
@@ -236,6 +260,10 @@ def _foreign_lines(
     elif isinstance(taken, Example):
         tally.add(ids)
         yield getattr(encoder, format)(prompt, answer, ids)
+
+
+def _no_batch() -> UserInputError:
+    return UserInputError("no_batch", "Nothing was taken in under this name.")
 
 
 def _check(format: str, feedback_filter: str) -> None:

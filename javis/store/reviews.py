@@ -81,6 +81,10 @@ class ReviewStore:
             found[row["batch"]] = (at, count + 1)
         return found
 
+    def taken(self, batch: str) -> list[Example | Pair | Judged]:
+        """What came with a file, in its order."""
+        return [taken_from_row(row) for _, row in self._taken.peek_by("batch", batch)]
+
     def count_foreign(self) -> int:
         """Rows that stand for no turn of this store."""
         return len(self._taken.peek_by("judgement", ""))

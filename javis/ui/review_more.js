@@ -16,16 +16,44 @@ function reviewMore() {
   paint();
   const report = el("div", { class: "jv-report", "aria-live": "polite" });
   const file = el("input", { type: "file", id: "jv-take-in", class: "jv-offscreen", accept: ".jsonl,.json,application/jsonl", "aria-label": t("takein.label"), onchange: (e) => takeIn(e.target, report) });
+  const files = el("div", { id: "jv-taken" });
   const strict = el("input", { type: "checkbox", role: "switch", class: "jv-onoff", checked: R.everything, id: "jv-everything", onchange: (e) => setEverything(e.target) });
   dialog(
     t("review.more"),
     [
       el("section", {}, el("h3", {}, t("export.title")), el("p", {}, t("export.hint")), el("div", { class: "jv-form-row" }, el("label", { class: "jv-label" }, t("export.format"), format), el("label", { class: "jv-label" }, t("export.which"), which)), explain, el("div", { class: "jv-row" }, link)),
-      el("section", {}, el("h3", {}, t("takein.title")), el("p", {}, t("takein.hint")), el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: () => file.click() }, icon("in"), t("takein.choose")), file), report),
+      el("section", {}, el("h3", {}, t("takein.title")), el("p", {}, t("takein.hint")), el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: () => file.click() }, icon("in"), t("takein.choose")), file), report, files),
       el("section", {}, el("label", { class: "jv-toggle" }, strict, el("span", {}, el("strong", {}, t("review.everything")), el("span", {}, t("review.everything_hint"))))),
     ],
     [],
     { wide: true, onclose: () => $("jv-review-more")?.focus() },
+  );
+  listTaken();
+}
+
+// The files that were taken in before, each with its rows to look at and a way back.
+async function listTaken() {
+  const found = await attempt(() => call("review_batches"));
+  const host = $("jv-taken");
+  if (!found || !host) return;
+  host.replaceChildren(
+    found.files.length ? el("h4", {}, t("takein.earlier")) : "",
+    ...found.files.map((file) => {
+      const at = new Date(file.at).toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" });
+      const rows = el("ul", { class: "jv-taken-rows" });
+      const fold = el("details", { ontoggle: () => fold.open && !rows.firstChild && showTaken(file.name, rows) }, el("summary", {}, t("takein.file", { at, count: number(file.rows) })), rows, el("button", { class: "jv-link", onclick: () => forget(file.name, host) }, t("takein.back")));
+      return fold;
+    }),
+  );
+}
+
+async function showTaken(batch, host) {
+  const found = await attempt(() => call("review_batch", { batch }));
+  if (!found) return;
+  const line = (key, text) => (text === null ? "" : el("p", {}, el("strong", {}, t(key)), " ", text));
+  host.replaceChildren(
+    ...found.rows.map((row) => el("li", {}, line("takein.asked", row.prompt), line(row.label === false ? "takein.rejected" : "takein.learned", row.answer), line("takein.rejected", row.rejected))),
+    found.total > found.rows.length ? el("li", { class: "jv-hint" }, t("takein.more", { count: number(found.total - found.rows.length) })) : "",
   );
 }
 
@@ -55,6 +83,7 @@ async function takeIn(input, report) {
     done.total_bad > done.bad.length ? el("p", { class: "jv-hint" }, t("takein.more", { count: number(done.total_bad - done.bad.length) })) : "",
   );
   if (done.accepted) {
+    listTaken();
     loadReadiness();
     await loadReview({ keep: true });
   }
@@ -64,6 +93,7 @@ async function forget(batch, report) {
   const gone = await attempt(() => call("review_forget", { batch }));
   if (!gone) return;
   report.replaceChildren(el("p", {}, t("takein.forgotten", { count: number(gone.removed) })));
+  if (report.id !== "jv-taken") listTaken();
   loadReadiness();
   await loadReview({ keep: true });
 }

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, cast, get_args
 
 from javis.core.errors import JavisError, UserInputError
-from javis.core.learning import FLAG_KINDS, Flag, ReviewRow, Status
+from javis.core.learning import FLAG_KINDS, Example, Flag, Judged, Pair, ReviewRow, Status
 from javis.service.review import ReviewFilters
 from javis.service.services import Services
 from javis.ui.edge import Edge, Handler, Json, Payload, User, unexpected
@@ -18,6 +18,7 @@ MAX_SHORT_CHARS = 180
 MAX_OTHERS = 5
 """Other turns that a flag names, at most."""
 MAX_REPORT_LINES = 50
+MAX_TAKEN_SHOWN = 20
 MAX_QUERY_CHARS = 200
 RATINGS = ("good", "bad", "corrected")
 ACTIONS = ("approve", "edit", "exclude", "reset")
@@ -45,6 +46,8 @@ class Reviewing:
             "review_everything": self.everything,
             "review_take_in": self.take_in,
             "review_forget": self.forget,
+            "review_batches": self.batches,
+            "review_batch": self.batch,
         }
 
     def page(self, user: User, payload: Payload) -> Json:
@@ -143,6 +146,17 @@ class Reviewing:
         Edge.require_admin(user)
         return {"removed": self._services.export.forget(payload.id("batch"))}
 
+    def batches(self, user: User, payload: Payload) -> Json:
+        """The files that were taken in."""
+        Edge.require_admin(user)
+        return {"files": [asdict(batch) for batch in self._services.export.batches()]}
+
+    def batch(self, user: User, payload: Payload) -> Json:
+        """The first rows of a file that was taken in."""
+        Edge.require_admin(user)
+        rows = self._services.export.taken(payload.id("batch"))
+        return {"rows": [taken_json(row) for row in rows[:MAX_TAKEN_SHOWN]], "total": len(rows)}
+
     # Shapes --------------------------------------------------------------------------------
 
     def _said(self, language: str, code: str, message: str) -> str:
@@ -183,6 +197,17 @@ class Reviewing:
             except UserInputError:
                 continue  # deleted meanwhile
         return {"kind": flag.kind, "detail": flag.detail, "others": others}
+
+
+def taken_json(row: Example | Pair | Judged) -> Json:
+    """A taken-in row: what was asked, what is learned from it, and what it speaks against."""
+    prompt = row.messages[:-1] if isinstance(row, Example) else row.prompt
+    shown: Json = {"prompt": _short(prompt[-1].content), "label": True, "rejected": None}
+    if isinstance(row, Example):
+        return shown | {"answer": _short(row.messages[-1].content)}
+    if isinstance(row, Pair):
+        return shown | {"answer": _short(row.chosen), "rejected": _short(row.rejected)}
+    return shown | {"answer": _short(row.completion), "label": row.label}
 
 
 def short_json(row: ReviewRow) -> Json:

@@ -209,6 +209,8 @@ def test_take_in_and_back(site: Site) -> None:
         (3, "row_messages"),
     ]
     assert len(site.services.review.approved().examples) == 1
+    (file,) = site.get(TAKE_IN).json()["files"]
+    assert (file["name"], file["rows"]) == (taken["batch"], 1)
     assert site.ask("DELETE", f"{TAKE_IN}/{taken['batch']}").json() == {"removed": 1}
     assert site.services.review.approved().examples == ()
     error_of(site.ask("DELETE", f"{TAKE_IN}/{taken['batch']}"))

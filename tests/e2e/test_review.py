@@ -185,6 +185,12 @@ def test_out_and_back_in(open_page: Open, rated: Served, tmp_path: Path) -> None
     expect(report).to_contain_text("Line 2:")
     examples = {e.messages[-1].content for e in rated.services.review.approved().examples}
     assert "Blue is the colour of the sky." in examples
+    earlier = page.locator("#jv-taken details")
+    earlier.locator("summary").click()
+    expect(earlier).to_contain_text("Learned: Blue is the colour of the sky.")
     page.locator("#jv-everything").check()
     expect(page.locator(".jv-legend .is-approved")).not_to_have_text("2 approved")
     assert rated.services.preferences.review_everything()
+    earlier.get_by_role("button", name="Take back").click()
+    expect(page.locator("#jv-taken")).to_contain_text("Taken back: 1.")
+    assert rated.services.export.batches() == []

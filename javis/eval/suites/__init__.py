@@ -5,9 +5,10 @@ from __future__ import annotations
 from javis.core.evaluation import Suite, SuiteName
 from javis.eval.suites.health import HealthSuite
 from javis.eval.suites.instruction import InstructionSuite
+from javis.eval.suites.knowledge import KnowledgeSuite
 
 
 def suites() -> dict[SuiteName, Suite]:
     """The suites that need nothing of the user's."""
-    found: list[Suite] = [InstructionSuite(), HealthSuite()]
+    found: list[Suite] = [InstructionSuite(), KnowledgeSuite(), HealthSuite()]
     return {suite.name: suite for suite in found}

@@ -1,0 +1,85 @@
+"""Does a written answer name what was asked for? Which of the lettered options did it choose?
+
+Both are marked as a teacher would: a sentence around the answer, another spelling, or a particle
+after a Korean word is no mistake; a denial ("not Sydney", "시드니가 아니라") is no answer.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+LETTERS = "ABCD"
+_MAX_NUMBERS = 3
+"""An answer with more numbers that the question does not have is a list of guesses."""
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_PARTICLES = "은는이가을를의에로와과도만라입였인야"
+"""What may follow a Korean word of one syllable; after a longer one anything may."""
+_DENIED_BEFORE = re.compile(r"(?:\bnot|n't|\bnever)\s+(?:(?:in|the|an|a)\s+){0,2}$")
+_DENIED_AFTER = re.compile(r"^[가-힣]{0,3}\s*(?:이|가|은|는)?\s*아(?:니|닌|닙)")
+_LETTER_FIRST = re.compile(r"^[\W_]*([A-D])(?=$|[^\w\s]|\s*[\n.):]|[가-힣]|\s+[^a-z\s])")
+_LETTER_NAMED = re.compile(
+    r"(?:\b[Aa]nswer|\b[Oo]ption|\b[Cc]hoice|정답|답|보기)"
+    r"(?:\s+is|\s*은|\s*는|\s*이)?[\s:*(\"']*([A-D])(?![A-Za-z])"
+)
+
+
+def plain(text: str) -> str:
+    """One spelling of what looks or means the same: width, case, apostrophes, 1,024."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    text = text.replace("\u2019", "'").replace("\u2018", "'").replace("\u02bb", "'")
+    return re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
+
+
+def named(answer: str, accepted: Sequence[str], question: str = "") -> str | None:
+    """The first of `accepted` that the answer gives, or None."""
+    text = plain(answer)
+    asked = set(_NUMBER.findall(plain(question)))
+    if len(set(_NUMBER.findall(text)) - asked) > _MAX_NUMBERS:
+        return None
+    for wanted in accepted:
+        for found in _pattern(plain(wanted)).finditer(text):
+            denied = _DENIED_BEFORE.search(text[: found.start()]) or _DENIED_AFTER.search(
+                text[found.end() :]
+            )
+            if not denied:
+                return wanted
+    return None
+
+
+def _pattern(wanted: str) -> re.Pattern[str]:
+    body = r"\s*".join(re.escape(word) for word in wanted.split())
+    first, last = wanted[0], wanted[-1]
+    if _hangul(first):
+        before = r"(?<![가-힣])"
+    elif first.isdigit():
+        before = r"(?<![0-9a-z.\-])(?<!\d,)"
+    else:
+        before = r"(?<![^\W\d_가-힣])"
+        body = body.replace(r"\s*", r"\s+")
+    if _hangul(last):
+        after = rf"(?![가-힣])|(?=[{_PARTICLES}])" if len(wanted) == 1 else ""
+    elif last.isdigit():
+        after = r"(?!\d|[.,]\d)"
+    else:
+        after = r"(?![^\W\d_가-힣])"
+    return re.compile(f"{before}{body}(?:{after})")
+
+
+def chosen(answer: str, options: Sequence[str]) -> int | None:
+    """Index of the option an answer chose by its letter, or else by its text; None if unclear."""
+    text = unicodedata.normalize("NFKC", answer).strip()
+    # What is said last counts: "At first A looks right. The answer is B."
+    letters = _LETTER_NAMED.findall(text)
+    if not letters and (first := _LETTER_FIRST.match(text)):
+        letters = [first[1]]
+    if letters:
+        index = LETTERS.index(letters[-1])
+        return index if index < len(options) else None
+    given = [at for at, option in enumerate(options) if named(text, [option], " ".join(options))]
+    return given[0] if len(given) == 1 else None
+
+
+def _hangul(character: str) -> bool:
+    return "가" <= character <= "힣"

@@ -1,0 +1,137 @@
+"""The knowledge suite: what its data must be, and who gets which score."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from javis.core.evaluation import Item, Likelihood
+from javis.core.types import Message
+from javis.eval.short_answers import LETTERS, chosen, named
+from javis.eval.suites.knowledge import KnowledgeSuite, letter_question
+
+SUITE = KnowledgeSuite()
+ITEMS = SUITE.items()
+CHOICES = [item for item in ITEMS if item.data["kind"] == "choice"]
+SHORT = [item for item in ITEMS if item.data["kind"] == "short"]
+by_id = pytest.mark.parametrize("item", ITEMS, ids=lambda item: item.id)
+
+
+class Scripted:
+    """Says `letters` to lettered questions, `words` to others; finds `likely` options likely."""
+
+    def __init__(self, letter: str, words: str, likely: str) -> None:
+        self.letter, self.words, self.likely = letter, words, likely
+        self.asked: list[str] = []
+
+    def reply(
+        self, messages: Sequence[Message], *, max_tokens: int = 256, stop: Sequence[str] = ()
+    ) -> str:
+        self.asked.append(messages[-1].content)
+        return self.letter if "\nA. " in messages[-1].content else self.words
+
+    def likelihood(self, prompt: Sequence[Message] | str, answer: str) -> Likelihood:
+        size = len(answer.encode())
+        return Likelihood((0.1 if answer == self.likely else 0.5) * size, size)
+
+
+def knowing(item: Item) -> Scripted:
+    if item.data["kind"] == "short":
+        return Scripted("", f"{item.data['accepted'][0]}.", "")
+    right: int = item.data["answer"]
+    return Scripted(LETTERS[right], "", item.data["options"][right])
+
+
+def test_there_is_enough_of_everything() -> None:
+    assert len(ITEMS) >= 200
+    for kind in (CHOICES, SHORT):
+        assert set(Counter(item.language for item in kind).values()) == {60}
+    assert len({item.id for item in ITEMS}) == len(ITEMS)
+    assert len({item.data["question"] for item in ITEMS}) >= len(ITEMS) - 2  # two on spelling
+    assert sum("korea" in item.group for item in ITEMS if item.language == "ko") >= 80
+
+
+def test_right_options_are_spread_evenly() -> None:
+    for language in ("ko", "en"):
+        places = Counter(i.data["answer"] for i in CHOICES if i.language == language)
+        assert places == {0: 15, 1: 15, 2: 15, 3: 15}
+
+
+def test_a_sample_is_fair() -> None:
+    sample = ITEMS[:40]
+    assert abs(sum(item.language == "ko" for item in sample) - 20) <= 4
+    assert 10 <= sum(item.data["kind"] == "choice" for item in sample) <= 30
+
+
+@by_id
+def test_items_are_whole(item: Item) -> None:
+    assert len(item.data["source"]) > 3
+    assert item.data["question"].strip() == item.data["question"]
+    if item.data["kind"] == "choice":
+        assert len(item.data["options"]) == len(set(item.data["options"])) == 4
+    else:
+        question: str = item.data["question"]
+        assert named(question, item.data["accepted"]) is None, "the question gives the answer"
+        for wanted in item.data["accepted"]:
+            assert named(wanted, [wanted], question) == wanted
+            said = f"{wanted}입니다." if item.language == "ko" else f"I think it is {wanted}."
+            assert named(said, [wanted], question) == wanted
+
+
+@by_id
+def test_who_knows_gets_one(item: Item) -> None:
+    assert SUITE.run(item, knowing(item)).score == 1
+
+
+@by_id
+def test_who_does_not_gets_none(item: Item) -> None:
+    wrong = ""
+    if item.data["kind"] == "choice":
+        wrong = item.data["options"][(item.data["answer"] + 1) % 4]
+    for words in ("", "I do not know.", "모르겠습니다.", item.data["question"], "???"):
+        result = SUITE.run(item, Scripted(words, words, wrong))
+        assert result.score == 0, words
+
+
+@pytest.mark.parametrize("item", CHOICES, ids=lambda item: item.id)
+def test_the_same_letter_always_is_a_guess(item: Item) -> None:
+    picked = chosen("C", item.data["options"])
+    result = SUITE.run(item, Scripted("C", "", ""))
+    assert result.details["by_generation"] == float(picked == item.data["answer"])
+
+
+@pytest.mark.parametrize("item", CHOICES, ids=lambda item: item.id)
+def test_an_option_said_in_words_counts(item: Item) -> None:
+    right = item.data["options"][item.data["answer"]]
+    assert chosen(right, item.data["options"]) == item.data["answer"]
+
+
+def test_likelihood_is_by_character() -> None:
+    """Summed, the shortest option would win here."""
+
+    class Even(Scripted):
+        def likelihood(self, prompt: Sequence[Message] | str, answer: str) -> Likelihood:
+            size = len(answer.encode())
+            return Likelihood((0.4 if answer == right else 0.5) * size, size)
+
+    item = max(CHOICES, key=lambda i: len(i.data["options"][i.data["answer"]]))
+    right = item.data["options"][item.data["answer"]]
+    assert SUITE.run(item, Even("", "", "")).details["by_likelihood"] == 1
+
+
+def test_the_model_sees_options_and_what_is_wanted() -> None:
+    item = next(i for i in CHOICES if i.language == "ko")
+    text = letter_question(item)
+    assert all(f"{letter}. " in text for letter in LETTERS)
+    assert text.endswith("기호(A, B, C, D)만 쓰세요.")
+
+
+def test_figures_tell_the_two_ways_apart() -> None:
+    item = CHOICES[0]
+    right = item.data["options"][item.data["answer"]]
+    results = [SUITE.run(item, Scripted("no", "", right)), SUITE.run(SHORT[0], knowing(SHORT[0]))]
+    assert SUITE.figures(results) == {"by_likelihood": 1.0, "by_generation": 0.5}
+    assert results[0].score == 0.5
+    assert SUITE.figures([]) == {}

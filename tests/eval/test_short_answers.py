@@ -1,0 +1,95 @@
+"""Marking of short answers and of chosen letters, with answers as models write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from javis.eval.short_answers import chosen, named
+
+OPTIONS = ("Canberra", "Sydney", "Melbourne", "Perth")
+
+
+@pytest.mark.parametrize(
+    ("answer", "accepted"),
+    [
+        ("Paris", "Paris"),
+        ("The capital of France is **Paris**.", "Paris"),
+        ("paris!", "Paris"),
+        ("파리는 프랑스의 수도입니다.", "파리"),
+        ("Paris는 프랑스의 수도입니다.", "Paris"),
+        ("It is H₂O.", "H2O"),
+        ("Saint\u2011Exupéry wrote it: Antoine de Saint-Exupéry", "Saint-Exupéry"),
+        ("1,024", "1024"),
+        ("2^10 = 1024.", "1024"),
+        ("It has four chambers", "four"),
+        ("그 해는 1945년입니다", "1945"),
+        ("10월9일입니다.", "10월 9일"),
+        ("개의 새끼입니다", "개"),
+        ("개", "개"),
+        ("South  America.", "South America"),
+        ("Not Lyon, but Paris", "Paris"),
+        ("It is hawai'i", "Hawai\u02bbi"),
+    ],
+)
+def test_a_right_answer_is_seen(answer: str, accepted: str) -> None:
+    assert named(answer, ["nothing of this", accepted]) == accepted
+
+
+@pytest.mark.parametrize(
+    ("answer", "accepted"),
+    [
+        ("", "Paris"),
+        ("Lyon", "Paris"),
+        ("Comparison", "Paris"),
+        ("Parisian", "Paris"),
+        ("It is not Paris.", "Paris"),
+        ("파리가 아니라 리옹입니다", "파리"),
+        ("파리는 아닙니다", "파리"),
+        ("10245", "1024"),
+        ("1024.5", "1024"),
+        ("0.12", "12"),
+        ("-12", "12"),
+        ("개구리", "개"),
+        ("고래", "래"),
+        ("10, 11, 12, 13, 14", "12"),
+        ("fourteen", "four"),
+        ("11024", "1024"),
+        ("SouthAmerica", "South America"),
+    ],
+)
+def test_a_wrong_answer_is_not(answer: str, accepted: str) -> None:
+    assert named(answer, [accepted]) is None
+
+
+def test_numbers_of_the_question_are_no_guesses() -> None:
+    question = "What is 1 + 2 + 3 + 4?"
+    assert named("1 + 2 + 3 + 4 is 10.", ["10"], question) == "10"
+    assert named("1 + 2 + 3 + 4 is 10.", ["10"]) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("B", "B.", "b. Sydney".replace("b", "B"), "(B)", "**B**", "B) Sydney", "B입니다", "B번"),
+        *(
+            "The answer is B.",
+            "Answer: B",
+            "정답은 B입니다.",
+            "답: B",
+            "정답: (B) Sydney",
+            "Option B",
+        ),
+        *("At first the answer A looks good. But the answer is B.", "Sydney", "It is Sydney."),
+        *(" \n B\n", "It is not Canberra but Sydney", "B: Sydney"),
+    ],
+)
+def test_a_choice_is_read(answer: str) -> None:
+    assert chosen(answer, OPTIONS) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["", "?", "A good question!", "I don't know", "Canberra or Sydney", "E", "1", "But why"],
+)
+def test_no_choice_is_read_into_other_answers(answer: str) -> None:
+    assert chosen(answer, OPTIONS) is None

@@ -8,6 +8,7 @@ function openAdmin() {
   drawSections();
   if (V.section === "train") return openTrain();
   if (V.section === "versions") return openVersions();
+  if (V.section === "evaluate") return openEvaluate();
   if (V.section === "dashboard") return openDashboard();
   return openSystem();
 }

@@ -15,6 +15,10 @@ from javis.ui.labels import Words
 from javis.ui.places import place
 
 
+PLACES = ("jv-sections", "jv-train", "jv-evaluate", "jv-versions", "jv-dashboard")
+"""What the script draws in; the last section is of Gradio parts."""
+
+
 class AdminTab:
     """Every callback asks first whether the caller is an admin; hiding the tab protects nothing."""
 
@@ -22,7 +26,7 @@ class AdminTab:
         self._services = services
         self._edge = edge
         with gr.Column(elem_id="jv-admin"), gr.Column(elem_id="jv-admin-column"):
-            for elem_id in ("jv-sections", "jv-train", "jv-versions", "jv-dashboard"):
+            for elem_id in PLACES:
                 place(elem_id)
             with gr.Column(elem_id="jv-system"):
                 place("jv-state")

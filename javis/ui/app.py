@@ -16,10 +16,11 @@ from javis.ui.controls import ControlBar, advanced_panel, toolbar_controls
 from javis.ui.dashboard import DashboardPage
 from javis.ui.defaults import attach_defaults, attach_memory
 from javis.ui.edge import Edge, Handler, Json, Payload, UserOf
+from javis.ui.evaluating import Evaluating
+from javis.ui.golden import Golden
 from javis.ui.places import place
 from javis.ui.presets import Presets
 from javis.ui.relabel import Relabel
-from javis.ui.golden import Golden
 from javis.ui.reviewing import Reviewing
 from javis.ui.texts import FALLBACK, Texts
 from javis.ui.theme import theme
@@ -49,6 +50,7 @@ SCRIPTS = (
     "curve.js",
     "figures.js",
     "dashboard.js",
+    "evaluate.js",
     "train.js",
     "train_form.js",
     "train_live.js",
@@ -101,6 +103,7 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
             **Training(services, texts).table(),
             **Versioning(services, texts).table(),
             **DashboardPage(services).table(),
+            **Evaluating(services, texts).table(),
             **admin.table(),
         }
         _questions(edge, calls, handlers)

@@ -193,7 +193,7 @@ async function start() {
 
 // Gradio sets its parts up one after the other; all places must be there.
 (function whenReady() {
-  const places = ["jv-side", "jv-top", "jv-thread", "jv-input", "jv-buttons", "jv-review", "jv-train", "jv-versions", "jv-dashboard", "jv-sections"];
+  const places = ["jv-side", "jv-top", "jv-thread", "jv-input", "jv-buttons", "jv-review", "jv-train", "jv-versions", "jv-evaluate", "jv-dashboard", "jv-sections"];
   if (window.jvWires?.live && places.every((id) => place(id))) start();
   else setTimeout(whenReady, 20);
 })();

@@ -46,7 +46,7 @@ FAMILIES = {
     "composer": ("send", "stop"),
     "saved": ("defaults", "preset", "preset_deleted"),
     "rating": ("good", "bad", "corrected", "none"),
-    "sections": ("train", "versions", "dashboard", "system"),
+    "sections": ("train", "evaluate", "versions", "dashboard", "system"),
     "status": tuple(f"{c}{s}" for c in ("", "count_") for s in get_args(Status)),
     "role": ("system", "user", "assistant"),
     "review": (

@@ -56,6 +56,10 @@ _SENTENCES = {
         "All answered the same questions of the suites.",
         "Not all answered the same questions of the suites: {different} differ.",
     ),
+    "gate.suites_not_asked": (
+        "The suites were not asked, as this engine cannot answer with such an adapter.",
+        "The suites could not be asked.",
+    ),
     "gate.suite_kept": (
         "{suite}: {candidate:.1f} points of 100 on {items} questions, {other:.1f} before "
         "({interval}; a fall of {allowed:g} is allowed, and what may be chance).",

@@ -121,6 +121,11 @@ def suite_checks(
     return tuple(checks)
 
 
+def not_asked() -> Check:
+    """Says so when no engine at hand can answer with the candidate: the losses alone decide."""
+    return Check("gate.suites_not_asked", True)
+
+
 def suite_means(results: Results) -> dict[str, dict[str, float]]:
     """Mean score of each suite, 0 to 1, by whom it was asked: for reports."""
     means: dict[str, dict[str, float]] = {}

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from javis.core.errors import JavisError, TrainError, VersionError
-from javis.core.learning import TrainJob
+from javis.core.learning import TERMINAL, TrainJob, Verdict
 from javis.core.types import BASE, Version
 from javis.engine.adapter import read_json
 from javis.eval.explain import verdict_json
 from javis.eval.gate import judge, read_rule
+from javis.eval.suite_gate import not_asked, worse_items
+from javis.service.examining import Answers, CannotAnswer, Examiner, Interrupted
 from javis.service.preferences import Preferences
 from javis.store import Store, now_iso
 from javis.train.process import Worker
@@ -49,6 +51,8 @@ class Outcome:
     versions: Shelf
     preferences: Preferences
     rule_file: Path
+    examiner: Examiner | None = None
+    """Asks the suites; without one the losses alone decide."""
 
     def settle(self, job: TrainJob) -> TrainJob:
         """The end of a run whose trainer lives no more."""
@@ -68,12 +72,17 @@ class Outcome:
             values = _mapping(result.get("values")) | {"message": result.get("message", "")}
             code = str(result.get("code") or "train_failed")
             return self.end(job, "failed", reason=code, reason_values=plain(values))
-        job = self.store.jobs.update(job.id, phase="publishing", took=self._took(result))
+        job = self.store.jobs.update(job.id, took=self._took(result))
         if job.dry_run:
             return self.end(job, "succeeded")
         try:
             return self._judge(job, result)
+        except Interrupted:
+            # The next start of the program goes on where this one was.
+            return self.store.jobs.get(job.id)
         except JavisError as error:
+            if self._cancelled(job.id):
+                return self.end(job, "cancelled")
             LOG.warning("run %s failed at its end: %s", job.id, error)
             return self.failed(job, error)
 
@@ -123,13 +132,47 @@ class Outcome:
         return self.end(job, "failed", **_reason(error))
 
     def _judge(self, job: TrainJob, result: Mapping[str, Any]) -> TrainJob:
-        verdict = judge(_mapping(result.get("scores")), read_rule(self.rule_file))
-        job = self.store.jobs.update(job.id, verdict=verdict_json(verdict))
+        verdict, answers = self._verdict(job, result)
+        said = verdict_json(verdict) | {"worse": worse_items(answers)}
+        job = self.store.jobs.update(job.id, verdict=said)
         if not verdict.passed:
             failed = next(check for check in verdict.checks if not check.passed)
             values = plain(failed.values)
             return self.end(job, "rejected", reason=failed.name, reason_values=values)
+        job = self._enter(job, "publishing")
         return self.publish(job, result, job.owner, promote=job.promote == "gate")
+
+    def _verdict(self, job: TrainJob, result: Mapping[str, Any]) -> tuple[Verdict, Answers]:
+        """What the gate says, and what the suites were answered."""
+        rule = read_rule(self.rule_file)
+        scores = _mapping(result.get("scores"))
+        verdict = judge(scores, rule)
+        # One that is refused for its losses need not be asked for minutes.
+        if not verdict.passed or not rule.suites.names or self.examiner is None:
+            return verdict, {}
+        self._enter(job, "evaluating")
+        try:
+            answers = self.examiner.answers(
+                job,
+                self.supervisor.folder(job.id),
+                rule.suites.names,
+                rule.suites.sample,
+                lambda: self._cancelled(job.id),
+            )
+        except CannotAnswer:
+            return replace(verdict, checks=(*verdict.checks, not_asked())), {}
+        return (judge(scores, rule, answers), answers) if answers else (verdict, {})
+
+    def _enter(self, job: TrainJob, phase: str) -> TrainJob:
+        """Go on to a phase. Raises TrainError when it was cancelled."""
+        with self.store.db.storage.exclusive():
+            if self._cancelled(job.id):
+                raise TrainError("run_cancelled", "The run was cancelled.")
+            return self.store.jobs.update(job.id, phase=phase)
+
+    def _cancelled(self, job_id: str) -> bool:
+        job = self.store.jobs.get(job_id)
+        return job.phase == CANCELLING or job.state in TERMINAL
 
     def _cause_of_death(self, job: TrainJob) -> TrainError:
         status = None
@@ -165,6 +208,7 @@ class Outcome:
         }
         more = {k: v for k, v in wanted.items() if k not in ("epochs", "learning_rate")}
         against = f"Published by {by} against the gate." if job.overridden_by else ""
+        verdict = job.verdict or {}
         return {
             "base_model": job.base_model,
             "training_data": {
@@ -177,6 +221,7 @@ class Outcome:
             "parent": job.data.get("parent"),
             "manifest_sha256": job.data.get("manifest_sha256", ""),
             "run": job.id,
+            "eval": {key: verdict.get(key) for key in ("passed", "losses", "suites", "rows")},
         }
 
     def _took(self, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,166 @@
+"""Asks a run's adapter the suites of the gate, until it is cancelled or the program ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from javis.core.errors import EngineError, VersionError
+from javis.core.evaluation import ItemResult, SuiteName
+from javis.core.learning import TrainJob
+from javis.train.events import EventLog
+
+LOG = logging.getLogger("javis.training")
+_POLL_S = 0.2
+_TELL_S = 1.0
+"""Between two words about how far it is."""
+
+Answers = Mapping[str, Mapping[SuiteName, Sequence[ItemResult]] | None]
+Progress = Callable[[int, int], None]
+
+
+class Offered(Protocol):
+    """A suite that can be asked."""
+
+    @property
+    def name(self) -> SuiteName: ...
+
+    @property
+    def items(self) -> int: ...
+
+
+class Evaluator(Protocol):
+    """Asks suites of an adapter that is no version yet (EvalService)."""
+
+    def names(self) -> Sequence[Offered]: ...
+
+    def of_candidate(
+        self,
+        job_id: str,
+        adapter: Path,
+        suites: Sequence[SuiteName],
+        sample: int | None,
+        stop: threading.Event,
+        progress: Progress | None = None,
+    ) -> Answers: ...
+
+
+class Interrupted(Exception):
+    """The program ends: the run stays as it is, and the next start goes on with it."""
+
+
+class CannotAnswer(Exception):
+    """This engine cannot answer with an adapter of this kind."""
+
+
+class Examiner:
+    """Brings a candidate before the suites. `opened` gives what asks them, for as long as needed:
+    the server's engine, or one that is loaded for this alone."""
+
+    def __init__(self, opened: Callable[[], AbstractContextManager[Evaluator]]) -> None:
+        self._opened = opened
+        self._leaving = threading.Event()
+
+    def start(self) -> None:
+        """Nothing goes on by itself; with `stop` it is one of the program's watchers."""
+
+    def stop(self) -> None:
+        """The program ends: let go of the engine. What was asked is kept."""
+        self._leaving.set()
+
+    def answers(
+        self,
+        job: TrainJob,
+        folder: Path,
+        suites: Sequence[SuiteName],
+        sample: int,
+        cancelled: Callable[[], bool],
+    ) -> Answers | None:
+        """The results of the candidate in the run's `folder`, of the base and of the version in
+        use; None when there is nothing to ask, or `cancelled` came true.
+
+        Raises EngineError when the model fails, CannotAnswer, and Interrupted after `stop`.
+        """
+        with _events(folder) as events, self._opened() as evaluator:
+            offered = {suite.name for suite in evaluator.names() if suite.items}
+            chosen = [name for name in suites if name in offered]
+            if not chosen:
+                return None
+
+            def ask(stop: threading.Event) -> Answers:
+                adapter = folder / "adapter"
+                return evaluator.of_candidate(
+                    job.id, adapter, chosen, sample, stop, _telling(events)
+                )
+
+            return self._asked(job, ask, cancelled)
+
+    def _asked(
+        self,
+        job: TrainJob,
+        ask: Callable[[threading.Event], Answers],
+        cancelled: Callable[[], bool],
+    ) -> Answers | None:
+        try:
+            return self._until(cancelled, ask)
+        except EngineError:
+            if self._leaving.is_set():
+                raise Interrupted from None
+            if cancelled():
+                return None
+            raise
+        except VersionError as error:
+            LOG.warning("run %s: the suites cannot be asked: %s", job.id, error)
+            raise CannotAnswer from error
+
+    def _until(
+        self, cancelled: Callable[[], bool], ask: Callable[[threading.Event], Answers]
+    ) -> Answers:
+        """What `ask` finds; its event is set when it is to stop, whatever process says so."""
+        stop = threading.Event()
+        with ThreadPoolExecutor(1, "examining") as pool:
+            asked = pool.submit(ask, stop)
+            try:
+                while not wait([asked], _POLL_S).done:
+                    if self._leaving.is_set() or cancelled():
+                        stop.set()
+            finally:
+                stop.set()  # Also when the user interrupts the command.
+            return asked.result()
+
+
+@contextmanager
+def _events(folder: Path) -> Iterator[EventLog]:
+    """The run's events go on where the trainer, now dead, left them."""
+    events = EventLog(folder)
+    try:
+        events.add("phase", phase="evaluating")
+        yield events
+    finally:
+        events.close()
+
+
+def _telling(events: EventLog) -> Progress:
+    """Says in the run's events how far it is, and how long it will take."""
+    began = told = time.monotonic()
+    first: int | None = None
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told, first
+        now = time.monotonic()
+        first = done if first is None else first
+        if now - told < _TELL_S and done < total:
+            return
+        told = now
+        # What an earlier try had asked costs no time.
+        asked = done - first
+        eta_s = (now - began) / asked * (total - done) if asked else None
+        events.add("questions", done=done, total=total, eta_s=eta_s)
+
+    return tell

@@ -20,8 +20,10 @@ from javis.eval.intervals import bootstrap_ratio
 __all__ = ["BASE", "Cost", "Note", "Row", "Score", "Source", "Table", "compare"]
 MIN_COMMON = 2
 """Items that two versions must both have done before their difference has an interval."""
-Results = Callable[[SuiteName, str], Sequence[ItemResult]]
-"""The results of a suite for a version, item by item."""
+Results = Callable[[SuiteReport], Sequence[ItemResult]]
+"""What a report was made of, item by item."""
+Kept = Mapping[tuple[SuiteName, str], SuiteReport]
+"""The reports that may be held against each other, by suite and version."""
 
 
 def compare(
@@ -33,7 +35,7 @@ def compare(
     """The table of these versions, from what they were trained with and how they were scored."""
     names = [source.name for source in sources]
     reference = BASE if BASE in names or not names else names[0]
-    kept, notes = _same_questions(_of_these(sources, reports))
+    kept, notes = same_questions(_of_these(sources, reports))
     scores = {name: _scores(name, reference, kept, results) for name in names}
     suites = tuple(s for s in SUITES if any(s in found for found in scores.values()))
     common = tuple(
@@ -61,9 +63,9 @@ def _of_these(sources: Sequence[Source], reports: Sequence[SuiteReport]) -> list
     return [r for r in reports if (r.subject.version, r.subject.sha256 or "") in wanted]
 
 
-def _same_questions(
+def same_questions(
     reports: Sequence[SuiteReport],
-) -> tuple[dict[tuple[SuiteName, str], SuiteReport], list[Note]]:
+) -> tuple[Kept, list[Note]]:
     """By suite and version, only reports on the same questions, asked of the same base.
 
     Of several the one that most versions have, then the newest. What is left out is noted.
@@ -94,7 +96,7 @@ def _kind(report: SuiteReport) -> tuple[str, ...]:
 def _scores(
     name: str,
     reference: str,
-    reports: Mapping[tuple[SuiteName, str], SuiteReport],
+    reports: Kept,
     results: Results,
 ) -> dict[SuiteName, Score]:
     found: dict[SuiteName, Score] = {}
@@ -103,8 +105,9 @@ def _scores(
         if report is None or not report.done:
             continue
         difference, common = None, 0
-        if name != reference and (suite, reference) in reports and report.score is not None:
-            difference, common = paired(results(suite, name), results(suite, reference))
+        other = reports.get((suite, reference))
+        if name != reference and other is not None and report.score is not None:
+            difference, common = paired(results(report), results(other))
         found[suite] = Score(
             estimate=report.score,
             items=report.items,

@@ -13,9 +13,10 @@ from javis.core.evaluation import Item, ItemResult, SuiteName, SuiteReport
 from javis.core.learning import Prices
 from javis.core.types import MAX_MESSAGE_CHARS, Chunk, Message, SamplingParams, check_text
 from javis.eval.charts import Chart, charts
-from javis.eval.compare import compare
-from javis.eval.comparison import Table
+from javis.eval.compare import compare, same_questions
+from javis.eval.comparison import Source, Table
 from javis.service.compare_reports import Reports
+from javis.service.compare_scores import Scores
 from javis.service.compare_sources import Sources
 from javis.service.completions import CompletionService
 from javis.service.review import ReviewFilters, ReviewService
@@ -25,16 +26,6 @@ MAX_VERSIONS = 12
 MAX_PROMPTS = 20
 MAX_ANSWERS = 500
 ANSWER_TOKENS = 256
-
-
-class Evaluations(Protocol):
-    """What suites have found (EvalService)."""
-
-    def reports(self, versions: Sequence[str] | None = None) -> list[SuiteReport]: ...
-
-    def results(self, suite: SuiteName, version: str) -> list[ItemResult]: ...
-
-    def items(self, suite: SuiteName) -> Sequence[Item]: ...
 
 
 class Wanted(Protocol):
@@ -104,14 +95,14 @@ class CompareService:
         preferences: Wanted,
         exports_dir: Path,
         *,
-        evaluations: Evaluations | None = None,
+        scores: Scores | None = None,
         completions: CompletionService | None = None,
     ) -> None:
         self._sources = sources
         self._review = review
         self._preferences = preferences
         self._reports = Reports(exports_dir)
-        self._evaluations = evaluations
+        self._scores = scores
         self._completions = completions
 
     # -- the table -------------------------------------------------------------------------
@@ -126,9 +117,9 @@ class CompareService:
         Raises NotFound for a name that is nothing, UserInputError for too many.
         """
         sources = self._sources.of(self._chosen(names))
-        wanted = [source.name for source in sources]
-        reports = self._evaluations.reports(wanted) if self._evaluations else []
-        table = compare(sources, reports, self._results, self._preferences.prices())
+        reports = self._scores.reports(sources) if self._scores else []
+        results = self._scores.results if self._scores else _nothing
+        table = compare(sources, reports, results, self._preferences.prices())
         return Comparison(table, charts(table, self._filters()))
 
     def _chosen(self, names: Sequence[str]) -> Sequence[str]:
@@ -142,9 +133,6 @@ class CompareService:
                 limit=MAX_VERSIONS,
             )
         return names
-
-    def _results(self, suite: SuiteName, version: str) -> list[ItemResult]:
-        return self._evaluations.results(suite, version) if self._evaluations else []
 
     def _filters(self) -> dict[str, int]:
         return self._review.page(ReviewFilters(), limit=0).counts
@@ -176,10 +164,13 @@ class CompareService:
         limit: int = 50,
     ) -> AskedPage:
         """What these versions said to the items of a suite, or say now to prompts of one's own."""
-        names = [source.name for source in self._sources.of(self._chosen(names))]
+        sources = self._sources.of(self._chosen(names))
         if (suite is None) == (not prompts):
             raise UserInputError("suite_or_prompts", "Name a suite, or prompts, not both.")
-        rows = self._of_suite(names, suite) if suite else self._asked(names, prompts)
+        if suite:
+            rows = self._of_suite(sources, suite)
+        else:
+            rows = self._asked([source.name for source in sources], prompts)
         if only_different:
             rows = [row for row in rows if not row.same]
         first = max(0, offset)
@@ -221,12 +212,15 @@ class CompareService:
             rows.append(Asked("", prompt, "", "", answers))
         return rows
 
-    def _of_suite(self, names: Sequence[str], suite: SuiteName) -> list[Asked]:
+    def _of_suite(self, sources: Sequence[Source], suite: SuiteName) -> list[Asked]:
+        if self._scores is None:
+            return []
+        kept, _ = same_questions(self._scores.reports(sources))
         found: dict[str, dict[str, ItemResult]] = {}
-        for name in names:
-            for result in self._results(suite, name):
-                found.setdefault(result.item, {})[name] = result
-        prompts = self._prompts(suite)
+        for (name, version), report in kept.items():
+            for result in self._scores.results(report) if name == suite else ():
+                found.setdefault(result.item, {})[version] = result
+        prompts = {item.id: prompt_of(item) for item in self._scores.items(suite)}
         order = {item: number for number, item in enumerate(prompts)}
         rows = []
         for item in sorted(found, key=lambda i: (order.get(i, len(order)), i)):
@@ -238,12 +232,6 @@ class CompareService:
             }
             rows.append(Asked(item, prompts.get(item, ""), one.language, one.group, answers))
         return rows
-
-    def _prompts(self, suite: SuiteName) -> dict[str, str]:
-        """The question of each item, in the suite's order."""
-        if self._evaluations is None:
-            return {}
-        return {item.id: prompt_of(item) for item in self._evaluations.items(suite)}
 
 
 def prompt_of(item: Item) -> str:
@@ -259,6 +247,10 @@ def prompt_of(item: Item) -> str:
         if isinstance(data.get(key), (list, tuple)):
             return _transcript(data[key])
     return item.id
+
+
+def _nothing(report: SuiteReport) -> list[ItemResult]:
+    return []
 
 
 def _transcript(messages: Sequence[object]) -> str:

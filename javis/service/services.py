@@ -14,6 +14,7 @@ from javis.service.admin import AdminService
 from javis.service.admission import Admission
 from javis.service.chat import ChatService
 from javis.service.compare import CompareService
+from javis.service.compare_scores import Scores
 from javis.service.compare_sources import Sources
 from javis.service.completions import CompletionService
 from javis.service.dashboard import Dashboard
@@ -90,6 +91,7 @@ def join(
     )
     admission = Admission(engine.info.parallel, settings.queue)
     completions = CompletionService(engine, store, versions, admission)
+    suites = public_suites
     sources = Sources(versions, registry, store.jobs, supervisor, lambda: versions.refused)
     return Services(
         settings=settings,
@@ -108,11 +110,14 @@ def join(
         schedule=learning.schedule,
         learning=learning,
         compare=CompareService(
-            sources, review, preferences, settings.exports_dir, completions=completions
+            sources,
+            review,
+            preferences,
+            settings.exports_dir,
+            scores=Scores(settings.data_dir / "eval", suites),
+            completions=completions,
         ),
-        evaluation=EvalService(
-            engine, versions, admission, settings.data_dir / "eval", public_suites
-        ),
+        evaluation=EvalService(engine, versions, admission, settings.data_dir / "eval", suites),
         dashboard=Dashboard(store, versions, review, learning.training),
     )
 

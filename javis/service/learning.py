@@ -9,6 +9,7 @@ from javis.core.protocols import Pausable
 from javis.core.settings import Settings
 from javis.engine.catalog import Choice
 from javis.engine.convert import dense_path
+from javis.service.examining import Examiner
 from javis.service.outcome import Outcome, Shelf
 from javis.service.preferences import Preferences
 from javis.service.repeating import Repeating
@@ -28,10 +29,13 @@ class Learning:
     training: TrainingService
     schedule: Schedule
     keeper: RunKeeper
+    examiner: Examiner | None = None
 
-    def watchers(self) -> list[Repeating]:
+    def watchers(self) -> list[Repeating | Examiner]:
         """What a server starts and, at its end, stops; a run goes on without them."""
         return [
+            # The first to be stopped: the next one waits for what it is doing.
+            *([self.examiner] if self.examiner else []),
             Repeating("training", WATCH_S, self.keeper.tick),
             Repeating("schedule", LOOK_S, self.schedule.tick),
         ]
@@ -69,15 +73,19 @@ def join_learning(
     publisher: Publisher,
     supervisor: Supervisor | None = None,
     chat: Pausable | None = None,
+    examiner: Examiner | None = None,
 ) -> Learning:
-    """`base` None: the model that is running cannot be trained. `chat` makes room when asked."""
+    """`base` None: the model that is running cannot be trained. `chat` makes room when asked;
+    `examiner` asks the suites of the gate.
+    """
     runs_dir = settings.data_dir / "runs"
     supervisor = supervisor or Supervisor(runs_dir)
     rule = settings.data_dir / "gate.json"
-    outcome = Outcome(store, supervisor, publisher, versions, preferences, rule)
+    outcome = Outcome(store, supervisor, publisher, versions, preferences, rule, examiner)
     keeper = RunKeeper(store, supervisor, outcome, chat)
     planner = Planner(store, source, preferences, versions, base, runs_dir, chat=chat)
     training = TrainingService(
         store, supervisor, planner, outcome, keeper, settings.exports_dir, chat
     )
-    return Learning(training, Schedule(training, planner, store, preferences), keeper)
+    schedule = Schedule(training, planner, store, preferences)
+    return Learning(training, schedule, keeper, examiner)

@@ -14,7 +14,6 @@ from javis.ui.edge import FORM, Edge, Handler, Json, Payload, User
 from javis.ui.labels import Words
 from javis.ui.places import place
 
-
 PLACES = ("jv-sections", "jv-train", "jv-evaluate", "jv-versions", "jv-dashboard")
 """What the script draws in; the last section is of Gradio parts."""
 

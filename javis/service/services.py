@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from javis.core.evaluation import Suite, SuiteName
@@ -19,6 +20,7 @@ from javis.service.compare_sources import Sources
 from javis.service.completions import CompletionService
 from javis.service.dashboard import Dashboard
 from javis.service.evaluation import EvalService
+from javis.service.examining import Examiner
 from javis.service.export import ExportService
 from javis.service.feedback import FeedbackService
 from javis.service.golden import GoldenService
@@ -86,12 +88,22 @@ def join(
     publisher = publisher or Publisher(registry.models_dir)
     versions = VersionService(engine, registry, pinned, store=store, publisher=publisher)
     supervisor = supervisor or Supervisor(settings.data_dir / "runs")
-    learning = join_learning(
-        settings, store, review, preferences, versions, base, publisher, supervisor, chat_room
-    )
     admission = Admission(engine.info.parallel, settings.queue)
-    completions = CompletionService(engine, store, versions, admission)
     suites = public_suites
+    evaluation = EvalService(engine, versions, admission, settings.data_dir / "eval", suites)
+    learning = join_learning(
+        settings,
+        store,
+        review,
+        preferences,
+        versions,
+        base,
+        publisher,
+        supervisor,
+        chat_room,
+        Examiner(lambda: nullcontext(evaluation)),
+    )
+    completions = CompletionService(engine, store, versions, admission)
     sources = Sources(versions, registry, store.jobs, supervisor, lambda: versions.refused)
     return Services(
         settings=settings,
@@ -117,7 +129,7 @@ def join(
             scores=Scores(settings.data_dir / "eval", suites),
             completions=completions,
         ),
-        evaluation=EvalService(engine, versions, admission, settings.data_dir / "eval", suites),
+        evaluation=evaluation,
         dashboard=Dashboard(store, versions, review, learning.training),
     )
 

@@ -45,6 +45,8 @@ def make_training(
             ),
         }
         site = make_site(parts=parts, **settings)
+        # The losses alone decide here: what the suites do to a run is tested elsewhere.
+        (tmp_path / "data" / "gate.json").write_text('{"suites": []}')
         if "password" in settings:
             site.headers["Authorization"] = "Bearer key"
         made.append(site)

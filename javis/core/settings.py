@@ -122,13 +122,28 @@ class Settings(BaseSettings):
         validation_alias=_named("JAVIS_ALLOWED_HOSTS"),
         description="More Host names the server answers to, separated by commas.",
     )
+    judge_url: str = Field(
+        "",
+        validation_alias=_named("JUDGE_URL", "JAVIS_JUDGE_URL"),
+        description="OpenAI-compatible address, up to `/v1`, of a model that judges answers.",
+    )
+    judge_model: str = Field(
+        "",
+        validation_alias=_named("JUDGE_MODEL", "JAVIS_JUDGE_MODEL"),
+        description="The judge's model name. Without address and name there is no judge.",
+    )
+    judge_key: SecretStr | None = Field(
+        None,
+        validation_alias=_named("JUDGE_KEY", "JAVIS_JUDGE_KEY"),
+        description="Key sent to the judge as Authorization: Bearer.",
+    )
     offline: bool = Field(
         False,
         validation_alias=_named("JAVIS_OFFLINE"),
         description="Never ask the network, not even for a model.",
     )
 
-    @field_validator("password", "api_key", "users", mode="after")
+    @field_validator("password", "api_key", "users", "judge_key", mode="after")
     @classmethod
     def _not_empty(cls, value: SecretStr | None) -> SecretStr | None:
         # An empty secret would let everybody in; treat "" as unset.

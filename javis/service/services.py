@@ -26,6 +26,7 @@ from javis.service.feedback import FeedbackService
 from javis.service.golden import GoldenService
 from javis.service.learning import Learning, join_learning
 from javis.service.library import Library
+from javis.service.own_suites import OwnSuites, judge_of
 from javis.service.preferences import Preferences
 from javis.service.recall import Recall
 from javis.service.review import ReviewService, control_tokens_of
@@ -89,7 +90,9 @@ def join(
     versions = VersionService(engine, registry, pinned, store=store, publisher=publisher)
     supervisor = supervisor or Supervisor(settings.data_dir / "runs")
     admission = Admission(engine.info.parallel, settings.queue)
-    suites = public_suites
+    golden = GoldenService(store, review)
+    own = OwnSuites(store, review, golden, preferences, judge_of(settings))
+    suites = own.beside(public_suites)
     evaluation = EvalService(engine, versions, admission, settings.data_dir / "eval", suites)
     learning = join_learning(
         settings,
@@ -116,7 +119,7 @@ def join(
         versions=versions,
         admin=AdminService(engine, store, versions, why or []),
         review=review,
-        golden=GoldenService(store, review),
+        golden=golden,
         export=ExportService(store, review, settings.exports_dir),
         training=learning.training,
         schedule=learning.schedule,

@@ -42,6 +42,12 @@ class Comparison:
     charts: tuple[Chart, ...]
 
 
+def compare_json(comparison: Comparison) -> dict[str, Any]:
+    """The table and the figures' data as JSON, for the routes, the page and the report."""
+    figures = {chart.name: chart.plain() for chart in comparison.charts}
+    return comparison.table.plain() | {"figures": figures}
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What one version said."""

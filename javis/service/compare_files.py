@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 from javis.dataset import csv_cells
 from javis.eval.comparison import Row, Table
+from javis.service.compare import Comparison, compare_json
 from javis.store import now_iso
-
-if TYPE_CHECKING:
-    from javis.service.compare import Comparison
 
 _TABLE = (
     "version",
@@ -45,12 +42,6 @@ def files_of(comparison: Comparison) -> dict[str, bytes]:
         "comparison_summary.csv": csv_of(comparison.table).encode("utf-8-sig"),
         "report.json": json.dumps(plain, indent=1, ensure_ascii=False).encode("utf-8") + b"\n",
     }
-
-
-def compare_json(comparison: Comparison) -> dict[str, Any]:
-    """The table and the figures' data as JSON, for the routes, the page and the report."""
-    figures = {chart.name: chart.plain() for chart in comparison.charts}
-    return comparison.table.plain() | {"figures": figures}
 
 
 def csv_of(table: Table) -> str:

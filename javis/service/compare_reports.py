@@ -62,6 +62,11 @@ class Reports:
         ids = sorted((p.name for p in self._folder.iterdir() if ID.fullmatch(p.name)), reverse=True)
         return [self._describe(report_id) for report_id in ids]
 
+    def get(self, report_id: str) -> SavedReport:
+        """Raises NotFound."""
+        self.folder(report_id)
+        return self._describe(report_id)
+
     def file(self, report_id: str, name: str) -> Path:
         """One of a report's files. Raises NotFound."""
         path = self.folder(report_id) / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from string import Formatter
 
@@ -24,6 +25,12 @@ def _placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(text) if name}
 
 
+def _pattern(text: str) -> re.Pattern[str]:
+    """What matches every sentence that `text` can be filled to."""
+    parts = ((re.escape(plain), name) for plain, name, _, _ in Formatter().parse(text))
+    return re.compile("".join(p + (f"(?P<{n}>.+)" if n else "") for p, n in parts), re.DOTALL)
+
+
 class Texts:
     """`i18n/<language>.json`: flat keys, `{name}` for what is filled in."""
 
@@ -32,6 +39,11 @@ class Texts:
             language: json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
             for language in LANGUAGES
         }
+        self._broken = [
+            (key, _pattern(text))
+            for key, text in self.tables[FALLBACK].items()
+            if key.startswith("broken.")
+        ]
 
     def say(self, language: str, key: str, **values: object) -> str:
         return self.tables[language][key].format_map(_Kept(values))
@@ -40,21 +52,36 @@ class Texts:
         """The sentence of an error's code; its own English one where none fits."""
         text = self.tables[language].get(f"error.{error.code}")
         if text is None or not _placeholders(text) <= error.values.keys():
-            return str(error)
+            return self.reason(language, str(error))
         return text.format_map(self.named(language, error.values))
+
+    def reason(self, language: str, sentence: str) -> str:
+        """What is wrong with a version, in the page's language.
+
+        It reaches the page as the English sentence that `engine.adapter.broken` made, which says
+        which template and values it came from; another sentence stays as it is.
+        """
+        for key, pattern in self._broken:
+            if found := pattern.fullmatch(sentence):
+                values = {k: self.reason(language, v) for k, v in found.groupdict().items()}
+                return self.say(language, key, **values)
+        return sentence
 
     def for_browser(self) -> str:
         """What the page's script says by itself, as a JSON object by language."""
         shown = {
-            language: {k: v for k, v in table.items() if not k.startswith(("error.", "field."))}
+            language: {
+                k: v for k, v in table.items() if not k.startswith(("error.", "field.", "broken."))
+            }
             for language, table in self.tables.items()
         }
         return json.dumps(shown, ensure_ascii=False)
 
     def named(self, language: str, values: dict[str, object]) -> dict[str, object]:
-        """The values of an error, with the field that it names in the page's language."""
-        table = self.tables[language]
-        return {
-            k: table.get(f"field.{v}", v) if k in ("what", "name", "field") else v
-            for k, v in values.items()
-        }
+        """The values of an error, with what has words of its own in the page's language."""
+        return {k: self._word(language, k, v) for k, v in values.items()}
+
+    def _word(self, language: str, name: str, value: object) -> object:
+        if name in ("what", "name", "field"):
+            return self.tables[language].get(f"field.{value}", value)
+        return self.reason(language, str(value)) if name == "why" else value

@@ -104,7 +104,11 @@ class Versioning:
         return None
 
     def _details(self, language: str, details: VersionDetails) -> Json:
-        return details_json(details) | {"kept": self._why_kept(language, details)}
+        refused = details.refused and self._texts.reason(language, details.refused)
+        return details_json(details) | {
+            "kept": self._why_kept(language, details),
+            "refused": refused,
+        }
 
     def _why_kept(self, language: str, details: VersionDetails) -> str:
         key = f"error.{details.kept_because}"

@@ -175,7 +175,7 @@ def test_no_word_is_left_over(texts: Texts) -> None:
     used |= {f"{family}.{name}" for family, names in FAMILIES.items() for name in names}
     used |= {f"{family}.{kind}" for family, kinds in GROWING.items() for kind in kinds}
     used |= {f"{name}{end}" for name in CHECKS for end in ("", "_no")}
-    used |= WHYS
+    used |= WHYS | {k for k, v in texts.tables["en"].items() if v in broken_templates()}
     left = {k for k in texts.tables["en"] if k not in used and not k.startswith("field.")}
     assert left == set()
 
@@ -208,3 +208,28 @@ def test_what_cannot_be_said_falls_back_to_the_errors_own_sentence(texts: Texts)
 def test_braces_in_a_value_are_only_text(texts: Texts) -> None:
     error = UserInputError("bad_reason", "'{reason}' is no known reason.", reason="{0.__class__}")
     assert "{0.__class__}" in texts.error("ko", error)
+
+
+def broken_templates() -> set[str]:
+    """The sentences about a damaged adapter, as the sources write them."""
+    found = {"It was made for {base}, not for {model}.", "llama.cpp cannot load it: {why}"}
+    for path in [*(JAVIS / "engine").glob("*.py"), *(JAVIS / "versions").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call) or getattr(node.func, "id", "") != "broken":
+                continue
+            if isinstance(node.args[0], ast.Constant):
+                found.add(str(node.args[0].value))
+    return found
+
+
+def test_every_fault_of_a_version_can_be_said(texts: Texts) -> None:
+    english = {v for k, v in texts.tables["en"].items() if k.startswith("broken.")}
+    assert broken_templates() == english
+    sentence = "MANIFEST.json does not name adapter/x.json."
+    assert texts.reason("en", sentence) == sentence
+    assert (
+        texts.reason("ko", sentence) == "MANIFEST.json에 adapter/x.json이(가) 적혀 있지 않습니다."
+    )
+    nested = "llama.cpp cannot load it: adapter_model.safetensors holds half a LoRA."
+    assert "반쪽" in texts.reason("ko", nested)
+    assert texts.reason("ko", "Something else.") == "Something else."

@@ -48,6 +48,8 @@ class Duel:
     right_version: str
     left_sha256: str | None
     right_sha256: str | None
+    model: str
+    """The base model of both."""
     main: Side
     """Which one was written by the version that the user would have asked anyway."""
     end: End = ""

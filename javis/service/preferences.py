@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields
 
+from javis.core.arena import SHARE, ArenaPlan
 from javis.core.errors import UserInputError
 from javis.core.learning import Prices, SchedulePlan
 from javis.core.types import MAX_COMMENT_CHARS, SamplingParams, check_text
@@ -86,6 +87,24 @@ class Preferences:
                 )
         self._rows.set("schedule", {"turns": turns, "days": days})
         return self.schedule()
+
+    def arena(self) -> ArenaPlan:
+        """When two versions answer side by side; never, until the admin says so."""
+        stored = self._rows.get("arena", {})
+        versions = tuple(stored.get("versions", ()))
+        return ArenaPlan(bool(stored.get("on")), float(stored.get("share", SHARE)), versions)
+
+    def set_arena(self, on: object, share: object, versions: object = ()) -> ArenaPlan:
+        if not isinstance(on, bool):
+            raise UserInputError("not_yes_or_no", "{what} is on or off.", what="Blind comparison")
+        number = isinstance(share, (int, float)) and not isinstance(share, bool)
+        if not number or not 0.01 <= share <= 1:  # type: ignore[operator]
+            raise UserInputError("bad_share", "The share must be between 1 % and 100 %.")
+        listed = isinstance(versions, (list, tuple)) and len(versions) <= MAX_PRESETS
+        if not listed or not all(isinstance(v, str) and len(v) <= 100 for v in versions):  # type: ignore[attr-defined]
+            raise UserInputError("bad_versions", "The versions must be a list of names.")
+        self._rows.set("arena", {"on": on, "share": share, "versions": list(versions)})  # type: ignore[call-overload]
+        return self.arena()
 
     def use_corrections(self) -> bool:
         """Whether corrections are shown to the model as examples for similar questions."""

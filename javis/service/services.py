@@ -13,6 +13,8 @@ from javis.knowledge.embedder import SentenceEmbedder
 from javis.knowledge.nearest import VectorCache
 from javis.service.admin import AdminService
 from javis.service.admission import Admission
+from javis.service.answerer import Answerer
+from javis.service.arena import ArenaService
 from javis.service.chat import ChatService
 from javis.service.compare import CompareService
 from javis.service.compare_scores import Scores
@@ -60,6 +62,7 @@ class Services:
     compare: CompareService
     evaluation: EvalService
     dashboard: Dashboard
+    arena: ArenaService
 
 
 def join(
@@ -107,10 +110,12 @@ def join(
         Examiner(lambda: nullcontext(evaluation)),
     )
     completions = CompletionService(engine, store, versions, admission)
+    answerer = Answerer(engine, store, versions, preferences, admission, recall)
+    chat = ChatService(store, answerer, recall)
     sources = Sources(versions, registry, store.jobs, supervisor, lambda: versions.refused)
     return Services(
         settings=settings,
-        chat=ChatService(engine, store, versions, preferences, admission, recall),
+        chat=chat,
         library=Library(store),
         feedback=FeedbackService(store, review, recall),
         completions=completions,
@@ -134,6 +139,7 @@ def join(
         ),
         evaluation=evaluation,
         dashboard=Dashboard(store, versions, review, learning.training),
+        arena=ArenaService(store, chat, answerer, versions, preferences),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from javis.core.arena import Duel
 from javis.core.errors import NotFound
 from javis.core.types import Conversation, Feedback, Message, Turn
 
@@ -21,6 +22,8 @@ class TurnView:
     feedback: Feedback | None = None
     example_at: str | None = None
     """When the user wrote the correction that the model was shown, if it was shown one."""
+    duel: Duel | None = None
+    """The blind comparison that this answer came out of, once it has ended."""
 
     @property
     def answer_index(self) -> int:
@@ -33,11 +36,22 @@ class TurnView:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenDuel:
+    """Two answers that wait for a vote; neither turn says who wrote it."""
+
+    id: str
+    left: Turn
+    right: Turn
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationView:
     conversation: Conversation
     turns: tuple[TurnView, ...]
     answering: bool = False
     """An answer is being written right now."""
+    open_duel: OpenDuel | None = None
+    """The two answers at the end of the branch that wait for a vote."""
 
 
 def branch_to(turns: Sequence[Turn], leaf: str | None) -> list[Turn]:
@@ -68,11 +82,13 @@ def view_of(
     *,
     answering: bool,
     example_at: Callable[[Turn], str | None] = lambda turn: None,
+    duels: Sequence[Duel] = (),
 ) -> ConversationView:
     """The branch that ends at the conversation's head, with what lies beside it."""
     children: dict[str | None, list[Turn]] = {}
     for turn in turns:
         children.setdefault(turn.parent_id, []).append(turn)
+    ended = {turn_id: d for d in duels if d.end for turn_id in (d.left, d.right)}
     views = []
     for turn in branch_to(turns, conversation.head):
         siblings = children[turn.parent_id]
@@ -82,8 +98,19 @@ def view_of(
         wordings[turn.user] = turn.id
         answers = tuple(s.id for s in siblings if s.user == turn.user)
         edits = tuple(wordings.values())
-        views.append(TurnView(turn, answers, edits, feedback.get(turn.id), example_at(turn)))
-    return ConversationView(conversation, tuple(views), answering)
+        about = (feedback.get(turn.id), example_at(turn), ended.get(turn.id))
+        views.append(TurnView(turn, answers, edits, *about))
+    waiting = _open_duel(turns, conversation.head, duels)
+    return ConversationView(conversation, tuple(views), answering, waiting)
+
+
+def _open_duel(turns: Sequence[Turn], head: str | None, duels: Sequence[Duel]) -> OpenDuel | None:
+    by_id = {turn.id: turn for turn in turns}
+    for duel in duels:
+        both = duel.left in by_id and duel.right in by_id
+        if duel.is_open and both and head in (duel.left, duel.right):
+            return OpenDuel(duel.id, by_id[duel.left], by_id[duel.right])
+    return None
 
 
 def messages_of(path: Sequence[Turn], system_prompt: str, text: str) -> list[Message]:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from javis.store.conversations import ConversationStore
+from javis.store.duels import DuelStore
 from javis.store.feedback import FeedbackStore
 from javis.store.golden import GoldenStore
 from javis.store.jobs import JobStore
@@ -29,6 +30,7 @@ class Store:
     jobs: JobStore
     reviews: ReviewStore
     golden: GoldenStore
+    duels: DuelStore
 
     def close(self) -> None:
         """Release the file. Nothing is pending: what was saved is on the disk."""
@@ -66,6 +68,7 @@ def open_store(path: str | os.PathLike[str], **options: Any) -> Store:
             JobStore(db),
             ReviewStore(db),
             GoldenStore(db),
+            DuelStore(db),
         )
     except BaseException:
         db.close()

@@ -90,7 +90,7 @@ def test_an_overflow_offers_how_many_turns_to_leave_out(services: Services) -> N
 
 
 def test_a_model_that_fails_keeps_what_it_wrote(services: Services) -> None:
-    services.chat._engine.fail_after = 2  # type: ignore[attr-defined]
+    services.chat._answerer._engine.fail_after = 2  # type: ignore[attr-defined]
     *_, last = frames(services, op="reply", text="one two three four")
     assert last["error"]["code"] == "engine_failed"
     view = ask(services, "view", conversation=last["conversation"])["ok"]

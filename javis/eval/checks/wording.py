@@ -19,6 +19,11 @@ def contains(text: str, *, words: Sequence[str]) -> bool:
     return all(_pattern(word).search(text) for word in words)
 
 
+def contains_any(text: str, *, words: Sequence[str]) -> bool:
+    """At least one of `words`, such as the forms of a word."""
+    return any(_pattern(word).search(text) for word in words)
+
+
 def excludes(text: str, *, words: Sequence[str]) -> bool:
     return not any(_pattern(word).search(text) for word in words)
 
@@ -48,8 +53,9 @@ def ends(text: str, *, phrase: str) -> bool:
         said = said.rstrip(".!?…。" + _QUOTES)
     if not said.endswith(wanted):
         return False
-    before = said[: -len(wanted)]
-    return not (before and before[-1].isascii() and before[-1].isalnum() and wanted[0].isascii())
+    first = wanted[0]
+    before = said[-len(wanted) - 1 : -len(wanted)]
+    return not (before.isascii() and before.isalnum() and first.isascii() and first.isalnum())
 
 
 def one_of(text: str, *, options: Sequence[str]) -> bool:
@@ -83,6 +89,16 @@ def copies(text: str, *, request: str, answer: bool = True) -> bool:
         return False
     rest = sum(c.isalnum() for c in said[len(wanted) :])
     return rest >= 3 if answer else rest == 0
+
+
+def chained(text: str) -> bool:
+    """Kkeunmaritgi: each line begins with the syllable the one before ends with; no word twice."""
+    found = lines_of(text)
+    return (
+        len(found) > 1
+        and len(set(found)) == len(found)
+        and all(before[-1] == after[0] for before, after in pairwise(found))
+    )
 
 
 def _pattern(word: str) -> re.Pattern[str]:

@@ -302,7 +302,9 @@ class EvalService:
         stamp = self._cache.stamp(subject, suite.name, suite.data_version)
         if not stamp[1]:
             return None
-        key = (subject, suite.name, suite.data_version, stamp)
+        # The user's own questions come and go without another data version.
+        items = tuple(item.id for item in suite.items())
+        key = (subject, suite.name, suite.data_version, stamp, items)
         if key not in self._made:
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp[0]))
             results = self._results(suite, subject, None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Formatter
 
 from javis.core.errors import JavisError
+from javis.ui.particles import settle
 
 LANGUAGES = ("en", "ko")
 FALLBACK = "en"
@@ -23,6 +24,10 @@ class _Kept(dict[str, object]):
 
 def _placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+def _settled(language: str, text: str) -> str:
+    return settle(text) if language == "ko" else text
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -46,14 +51,14 @@ class Texts:
         ]
 
     def say(self, language: str, key: str, **values: object) -> str:
-        return self.tables[language][key].format_map(_Kept(values))
+        return _settled(language, self.tables[language][key].format_map(_Kept(values)))
 
     def error(self, language: str, error: JavisError) -> str:
         """The sentence of an error's code; its own English one where none fits."""
         text = self.tables[language].get(f"error.{error.code}")
         if text is None or not _placeholders(text) <= error.values.keys():
             return self.reason(language, str(error))
-        return text.format_map(self.named(language, error.values))
+        return _settled(language, text.format_map(self.named(language, error.values)))
 
     def reason(self, language: str, sentence: str) -> str:
         """What is wrong with a version, in the page's language.

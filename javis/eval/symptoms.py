@@ -27,7 +27,8 @@ _LABEL = re.compile(
     r"|^\s*(?:user|human|assistant|사용자|어시스턴트|질문|답변)\s*[:：]"
     r"|^#{2,}\s*(?:instruction|response|input|output|지시|응답|입력|출력)\b"
 )
-_RULE = re.compile(r"\A\s*(?:-{3,}|\*{3,}|={3,})|(?:-{3,}|\*{3,}|={3,})\s*\Z")
+_RULE_FIRST = re.compile(r"\A\s*(?:-{3,}|\*{3,}|={3,})")
+_RULE_LAST = re.compile(r"(?:-{3,}|\*{3,}|={3,})\s*\Z")
 _BOLD = re.compile(r"\*\*")
 _END = re.compile(r"[.!?…。！？][\"'”’)\]}*`»」』]*\Z|```\Z|[\]}|]\Z")
 _HANGUL = re.compile(r"[가-힣]")
@@ -39,21 +40,24 @@ _LAUGH = re.compile(r"[ㅋㅎㅠㅜㅇㄱㄴㄷㅊㅈㅂㅅ]+")
 _TOKENS = ControlTokens()
 
 
-def symptoms(answer: str, prompt: str, languages: Sequence[str]) -> tuple[Symptom, ...]:
+def symptoms(
+    answer: str, prompt: str, languages: Sequence[str] = (), *, cut: bool = False
+) -> tuple[Symptom, ...]:
     """All that is wrong with `answer`, in the order of SYMPTOMS; () for one that is fit to read.
 
-    `languages` are those that may be answered in (`ko`, `en`); () if any may.
+    `languages` are those that may be answered in (`ko`, `en`); () if any may. `cut`: we ended it
+    at our own limit, so that what only its end would show is no fault.
     """
-    text = answer.strip()
+    text = unicodedata.normalize("NFC", answer).strip()
     if not any(letter.isalnum() for letter in text):
         # Rules and marks without a word are no answer either.
         return ("empty",)
     found = {
         "repeated": bool(repeated(text)),
         "echo": echoes(text, prompt),
-        "truncated": broken_off(text),
+        "truncated": not cut and broken_off(text),
         "wrong_language": bool(languages) and language_of(text) not in (*languages, ""),
-        "label": leaks_label(text),
+        "label": leaks_label(text, cut=cut),
         "control_token": bool(_TOKENS.find(text)),
         "garbled": garbled(text),
     }
@@ -91,9 +95,14 @@ def language_of(text: str) -> str:
     return "ko" if hangul >= 0.2 * (hangul + latin) else "en"
 
 
-def leaks_label(text: str) -> bool:
-    """A label of the training text ("출력:"), a rule at the edge, or bold marks left open."""
-    return bool(_LABEL.search(text) or _RULE.search(text) or len(_BOLD.findall(text)) % 2)
+def leaks_label(text: str, *, cut: bool = False) -> bool:
+    """A label of the training text ("출력:"), a rule ("---") at the edge, or a "**" left open.
+
+    A rule between two parts and words in bold are Markdown, which the page shows as such.
+    """
+    if _LABEL.search(text) or _RULE_FIRST.search(text):
+        return True
+    return not cut and bool(_RULE_LAST.search(text) or len(_BOLD.findall(text)) % 2)
 
 
 def garbled(text: str) -> bool:

@@ -5,18 +5,20 @@ what an answer says but whether it is empty, loops, breaks off, or leaks what no
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from javis.core.evaluation import Asker, Item, ItemResult, SuiteName
 from javis.core.types import Message
 from javis.dataset import control, repetition
 from javis.eval import symptoms as symptoms_module
-from javis.eval.diversity import distinct
+from javis.eval.report import distinct
 from javis.eval.suites.items import DATA, read_items, version_of
-from javis.eval.symptoms import symptoms
+from javis.eval.symptoms import SYMPTOMS, symptoms
 
 MAX_TOKENS = 192
+BRIEF = "short"
+"""The group of questions that a word or a sentence answers: who needs MAX_TOKENS never stops."""
 
 
 class HealthSuite:
@@ -41,7 +43,11 @@ class HealthSuite:
         start = time.perf_counter()
         answer = ask.reply([Message("user", prompt)], max_tokens=MAX_TOKENS)
         seconds = time.perf_counter() - start
-        found = symptoms(answer, prompt, item.data.get("languages", (item.language,)))
+        # Only an asker that counts can tell; without it the text alone has to.
+        cut = int(getattr(ask, "tokens", 0)) >= MAX_TOKENS
+        found = list(symptoms(answer, prompt, self._languages(item), cut=cut))
+        if cut and item.group == BRIEF:
+            found.append("truncated")
         return ItemResult(
             item.id,
             item.language,
@@ -49,11 +55,28 @@ class HealthSuite:
             score=0.0 if found else 1.0,
             answers=(answer,),
             details={
-                "symptoms": list(found),
-                "characters": len(answer.strip()),
+                "symptoms": [str(symptom) for symptom in found],
+                "cut": cut,
                 "words": len(answer.split()),
-                "distinct_1": distinct([answer], 1),
-                "distinct_2": distinct([answer], 2),
             },
             seconds=seconds,
         )
+
+    def figures(self, results: Sequence[ItemResult]) -> Mapping[str, float]:
+        """The share of answers with each symptom, of answers as long as allowed, distinct-1 and
+        -2 over all answers, and the mean length in words."""
+        asked = [r for r in results if "symptoms" in r.details]
+        if not asked:
+            return {}
+        answers = [answer for result in asked for answer in result.answers]
+        return {
+            **{s: sum(s in r.details["symptoms"] for r in asked) / len(asked) for s in SYMPTOMS},
+            "at_limit": sum(bool(r.details["cut"]) for r in asked) / len(asked),
+            "mean_words": sum(r.details["words"] for r in asked) / len(asked),
+            "distinct_1": distinct(answers, 1),
+            "distinct_2": distinct(answers, 2),
+        }
+
+    @staticmethod
+    def _languages(item: Item) -> Sequence[str]:
+        return tuple(item.data.get("languages", (item.language,)))

@@ -64,13 +64,18 @@ class InstructionSuite:
             seconds=seconds,
         )
 
+    def figures(self, results: Sequence[ItemResult]) -> Mapping[str, float]:
+        """`strict`: the share of prompts with every constraint met, IFEval's prompt-level score."""
+        asked = [bool(r.details["strict"]) for r in results if "strict" in r.details]
+        return {"strict": sum(asked) / len(asked)} if asked else {}
+
 
 def mark(item: Item, answer: str) -> dict[str, bool]:
     """Which of the item's constraints the answer meets, by name."""
     constraints: list[Mapping[str, Any]] = list(item.data["constraints"])
     if not item.data.get("any_language"):
         constraints.append({"kind": "language", "is_": item.language})
-    found = symptoms.symptoms(answer, str(item.data["prompt"]), ())
+    found = symptoms.symptoms(answer, str(item.data["prompt"]))
     spared = {"repeated"} if item.data.get("repeats") else set()
     usable = not any(symptom in UNUSABLE for symptom in found if symptom not in spared)
     met: dict[str, bool] = {}

@@ -69,7 +69,9 @@ class Scores:
         stamp = self._cache.stamp(subject, suite.name, suite.data_version)
         if not stamp[1]:
             return None
-        key = (subject, suite.name, suite.data_version, stamp)
+        # The user's own questions come and go without another data version.
+        asked = tuple(item.id for item in suite.items())
+        key = (subject, suite.name, suite.data_version, stamp, asked)
         with self._lock:
             if key in self._made:
                 return self._made[key]

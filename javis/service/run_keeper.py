@@ -92,7 +92,8 @@ class RunKeeper:
 
     def _settle(self, job: TrainJob) -> None:
         try:
-            self._outcome.settle(job)
+            if self._outcome.settle(job).state in ("succeeded", "rejected"):
+                self._supervisor.delete_checkpoints(job.id)
         except Exception as error:
             # A run must end, also by an error of ours; the log tells which.
             LOG.exception("run %s could not be brought to its end", job.id)

@@ -195,6 +195,11 @@ class Supervisor:
             with path.open("ab") as handle:
                 handle.write(b"...\n" + tail.encode("utf-8"))
 
+    def delete_checkpoints(self, job_id: str) -> None:
+        """Free what only a resumed run would read; the adapter and the record stay."""
+        for folder in self.folder(job_id).glob("checkpoint-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
     def delete(self, job_id: str) -> None:
         """Remove the run's folder."""
         with self._lock:

@@ -547,3 +547,28 @@ def test_the_proposal(make: Make) -> None:
     assert proposal.counts["pairs"] == 40 and proposal.counts["conversations"] == 40
     assert proposal.languages == ("ko",)
     assert set(proposal.missing.values()) == {0}
+
+
+@pytest.mark.parametrize(("words", "state"), [((), "succeeded"), (("worse",), "rejected")])
+def test_checkpoints_of_a_run_that_came_to_its_end_are_deleted(
+    make_training: Make, words: tuple[str, ...], state: str
+) -> None:
+    site = make_training(*words)
+    job = site.start()
+    checkpoint = site.supervisor.folder(job.id) / "checkpoint-2"
+    checkpoint.mkdir()
+    (checkpoint / "optimizer.pt").write_bytes(b"0" * 100)
+    assert site.finished(job).state == state
+    assert not checkpoint.exists()
+    assert (site.supervisor.folder(job.id) / "adapter").is_dir()
+
+
+def test_a_cancelled_run_keeps_its_checkpoints(make_training: Make) -> None:
+    site = make_training("slow")
+    job = site.start()
+    site.until(lambda: site.steps(job))
+    checkpoint = site.supervisor.folder(job.id) / "checkpoint-2"
+    checkpoint.mkdir()
+    site.training.cancel(job.id)
+    site.learning.keeper.tick()
+    assert checkpoint.exists()

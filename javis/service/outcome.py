@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from javis.core.errors import JavisError, TrainError, VersionError
+from javis.core.errors import JavisError, NotFound, TrainError, VersionError
 from javis.core.learning import TERMINAL, TrainJob, Verdict
 from javis.core.types import BASE, Version
 from javis.engine.adapter import read_json
@@ -124,8 +124,11 @@ class Outcome:
         return prove
 
     def end(self, job: TrainJob, state: str, **changed: Any) -> TrainJob:
-        """Write down how it ended, unless that has been done."""
-        return self.store.jobs.end(job.id, state=state, ended_at=now_iso(), **changed)
+        """Write down how it ended, unless that has been done, or it was discarded since."""
+        try:
+            return self.store.jobs.end(job.id, state=state, ended_at=now_iso(), **changed)
+        except NotFound:
+            return replace(job, state="cancelled")
 
     def failed(self, job: TrainJob, error: JavisError) -> TrainJob:
         """The end by an error; the version that answers stays as it is."""
@@ -171,7 +174,10 @@ class Outcome:
             return self.store.jobs.update(job.id, phase=phase)
 
     def _cancelled(self, job_id: str) -> bool:
-        job = self.store.jobs.get(job_id)
+        try:
+            job = self.store.jobs.get(job_id)
+        except NotFound:
+            return True
         return job.phase == CANCELLING or job.state in TERMINAL
 
     def _cause_of_death(self, job: TrainJob) -> TrainError:

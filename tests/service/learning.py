@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from javis.core.evaluation import Suite, SuiteName
 from javis.core.learning import TERMINAL, Approved, Example, Judged, Pair, TrainJob
 from javis.core.settings import Settings
 from javis.core.types import Message
 from javis.engine.hardware import Hardware
 from javis.engine.pausing import PausingEngine
 from javis.engine.scripted import ScriptedEngine
+from javis.service.admission import Admission
+from javis.service.evaluation import EvalService
+from javis.service.examining import Examiner
 from javis.service.learning import Learning, join_learning
 from javis.service.preferences import Preferences
 from javis.service.training import TrainingService
@@ -116,6 +121,8 @@ def make_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[M
         real: Path | None = None,
         chat: PausingEngine | None = None,
         device: Literal["cpu", "cuda"] = "cpu",
+        engine: ScriptedEngine | None = None,
+        suites: Mapping[SuiteName, Suite] | None = None,
         **options: Any,
     ) -> Site:
         settings = Settings(
@@ -128,7 +135,8 @@ def make_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[M
         store = open_store(settings.journal)
         registry = Registry(settings.models_dir)
         publisher = Publisher(settings.models_dir, prove=prove, disk=disk or Disk())
-        versions = VersionService(ScriptedEngine(), registry, store=store, publisher=publisher)
+        engine = engine or ScriptedEngine()
+        versions = VersionService(engine, registry, store=store, publisher=publisher)
 
         def fake(folder: Path) -> list[str]:
             return [sys.executable, str(FAKE), str(folder), *words]
@@ -139,8 +147,23 @@ def make_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[M
         base = TrainBase("scripted", path, None, "4bit", device, 1_000_000)
         source = source or Source()
         preferences = Preferences(store)
+        examiner = None
+        if suites is not None:
+            line = Admission(engine.info.parallel, 8)
+            folder = settings.data_dir / "eval"
+            evaluation = EvalService(engine, versions, line, folder, lambda: suites)
+            examiner = Examiner(lambda: nullcontext(evaluation))
         learning = join_learning(
-            settings, store, source, preferences, versions, base, publisher, supervisor, chat
+            settings,
+            store,
+            source,
+            preferences,
+            versions,
+            base,
+            publisher,
+            supervisor,
+            chat,
+            examiner,
         )
         site = Site(store, supervisor, learning, versions, registry, source, settings)
         made.append(site)

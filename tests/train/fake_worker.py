@@ -2,7 +2,8 @@
 
 It keeps to the trainer's files (heartbeat, events.jsonl, result.json). The words change how:
 slow: 500 steps of 50 ms · deaf: ignores TERM · stuck: no heartbeat · crash: ends at step 3 ·
-child: starts a process of its own · noisy: prints 3 MB · worse: a candidate the gate refuses
+child: starts a process of its own · noisy: prints 3 MB · worse: a candidate the gate refuses ·
+other: weights of its own
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def main() -> None:
             finish(folder, {"state": "cancelled"})
             return
     say(folder, "done")
-    finish(folder, result(folder, worse="worse" in words))
+    finish(folder, result(folder, worse="worse" in words, other="other" in words))
 
 
 def beat(folder: Path) -> None:
@@ -69,13 +70,13 @@ def finish(folder: Path, found: dict[str, object]) -> None:
     partial.rename(folder / "result.json")
 
 
-def result(folder: Path, *, worse: bool) -> dict[str, object]:
+def result(folder: Path, *, worse: bool, other: bool) -> dict[str, object]:
     adapter = folder / "adapter"
     adapter.mkdir(exist_ok=True)
     config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 4}
     config |= {"target_modules": ["q_proj"], "base_model_name_or_path": ""}
     (adapter / "adapter_config.json").write_text(json.dumps(config))
-    (adapter / "adapter_model.safetensors").write_bytes(weights())
+    (adapter / "adapter_model.safetensors").write_bytes(weights(0.25 if other else 0.5))
     row = {"tokens": 10}
     shift = 1.0 if worse else -1.0
     scores = {
@@ -95,10 +96,10 @@ def result(folder: Path, *, worse: bool) -> dict[str, object]:
     }
 
 
-def weights() -> bytes:
+def weights(value: float) -> bytes:
     """A safetensors file with one LoRA pair."""
     stem = "base_model.model.model.layers.0.self_attn.q_proj"
-    a = struct.pack("<8f", *[0.5] * 8)
+    a = struct.pack("<8f", *[value] * 8)
     header = {
         f"{stem}.lora_A.weight": {"dtype": "F32", "shape": [2, 4], "data_offsets": [0, 32]},
         f"{stem}.lora_B.weight": {"dtype": "F32", "shape": [4, 2], "data_offsets": [32, 64]},

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from javis.core.errors import ContextOverflow, EngineError, UserInputError
+from javis.core.evaluation import Likelihood
 from javis.core.types import BASE, Chunk, EngineInfo, Message, SamplingParams, Timings, Version
 from javis.engine.gguf_meta import GgufMeta, read_gguf_meta
-from javis.engine.output import HideControl
+from javis.engine.llamacpp_score import Scorer
+from javis.engine.output import HideControl, stopped
 from javis.engine.template import ChatTemplate
 
 HEARTBEAT_S = 0.1
@@ -64,6 +66,8 @@ class LlamaCppEngine:
         self._lock = threading.Lock()
         self._closed = False
         self._adapters: dict[str, Path] = {}
+        self._torn: set[int] = set()
+        """Tokens that are part of a character, as far as they were met."""
         self._server = self._start({})
         self._tokenizer = _LlamaTokenizer(self._meta, self._server)
         self._template = ChatTemplate(
@@ -119,20 +123,41 @@ class LlamaCppEngine:
         version: str = BASE,
         stop: threading.Event | None = None,
     ) -> Generator[Chunk, None, None]:
-        server = self._server
-        if version != BASE and version not in server.adapters:
-            raise UserInputError("no_version", "There is no version {name}.", name=version)
+        server = self._serving(version)
         prompt = self._template.encode(messages)
         room = self._context - len(prompt)
         if room < 1:
             raise ContextOverflow(tokens=len(prompt) + 1, limit=self._context, drop=None)
         request = _request(prompt, sampling, min(sampling.max_tokens, room))
-        # All of them are named: an empty list would let the base read the cache of an adapter.
-        request["lora"] = [
-            {"id": number, "scale": float(name == version)}
-            for name, number in server.adapters.items()
-        ]
+        request["lora"] = server.select(version)
         return _Answer(server, request, HideControl(self._template.used_control), stop).chunks()
+
+    def score(
+        self,
+        prompt: Sequence[Message] | str,
+        answer: str,
+        version: str = BASE,
+        stop: threading.Event | None = None,
+    ) -> Likelihood:
+        server = self._serving(version)
+        ids, start = self._template.encode_answer(prompt, answer)
+        if len(ids) > self._context:
+            raise ContextOverflow(tokens=len(ids), limit=self._context, drop=None)
+
+        def ending() -> EngineError | None:
+            if server.stopped.is_set():
+                return _closed()
+            return stopped() if stop is not None and stop.is_set() else None
+
+        plain = self._tokenizer.encode_text("a")[0]
+        scorer = Scorer(server, server.select(version), plain, self._torn, ending)
+        return scorer.likelihood(ids, start)
+
+    def _serving(self, version: str) -> _Server:
+        server = self._server
+        if version != BASE and version not in server.adapters:
+            raise UserInputError("no_version", "There is no version {name}.", name=version)
+        return server
 
     def close(self) -> None:
         with self._lock:
@@ -194,6 +219,16 @@ class _Server:
                 path=path,
                 error=error,
             ) from None
+
+    def select(self, version: str) -> list[dict[str, Any]]:
+        """What a request says so that this adapter answers it, or none.
+
+        All of them are named: an empty list would let the base read the cache of an adapter.
+        """
+        return [
+            {"id": number, "scale": float(name == version)}
+            for name, number in self.adapters.items()
+        ]
 
     def complete(self, request: dict[str, Any], callback: Callable[[Any], bool]) -> None:
         """Run one completion; blocks until it ends or the callback returns True."""
@@ -339,7 +374,7 @@ class _Answer:
 
     def _last(self, finish: Any, event: Mapping[str, Any] | None = None, text: str = "") -> Chunk:
         if self._server.stopped.is_set():
-            raise EngineError("engine_closed", "The model was closed while it answered.")
+            raise _closed()
         now = time.perf_counter()
         usage = (event or {}).get("usage", {})
         details = usage.get("prompt_tokens_details", {})
@@ -352,6 +387,10 @@ class _Answer:
             total_ms=(now - self._start) * 1000,
         )
         return Chunk(text + self._hide.flush(), finish, timings)
+
+
+def _closed() -> EngineError:
+    return EngineError("engine_closed", "The model was closed while it answered.")
 
 
 def _request(prompt: list[int], sampling: SamplingParams, room: int) -> dict[str, Any]:

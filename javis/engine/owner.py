@@ -17,6 +17,7 @@ from javis.engine import hf_model
 from javis.engine.adapters import AdapterBank, Handle
 from javis.engine.answer import Answer
 from javis.engine.decoding import ConversationCaches
+from javis.engine.scoring import Scoring
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +43,8 @@ class Owner:
         self._parallel = parallel
         self._read_tokens = read_tokens
         self._caches = ConversationCaches(cache_bytes)
-        self._waiting: deque[Answer] = deque()
-        self._running: deque[tuple[Answer, Iterator[None]]] = deque()
+        self._waiting: deque[Answer | Scoring] = deque()
+        self._running: deque[tuple[Answer | Scoring, Iterator[None]]] = deque()
         self._bank: AdapterBank
         self._model: Any
         self.base: Handle
@@ -74,7 +75,7 @@ class Owner:
             self._release()
             self.ended.set()
 
-    def admit(self, answer: Answer) -> None:
+    def admit(self, answer: Answer | Scoring) -> None:
         self._waiting.append(answer)
 
     def load_adapter(self, version: Version) -> Handle:
@@ -109,7 +110,8 @@ class Owner:
             answer.finish("cancelled")
         while self._waiting and len(self._running) < self._parallel:
             answer = self._waiting.popleft()
-            self._running.append((answer, self._write(answer)))
+            steps = self._weigh(answer) if isinstance(answer, Scoring) else self._write(answer)
+            self._running.append((answer, steps))
 
     def _turn(self) -> None:
         """Let the first running answer go on, then put it at the end of the line."""
@@ -129,33 +131,59 @@ class Owner:
 
     def _write(self, answer: Answer) -> Iterator[None]:
         """Write one answer; yields after each pass through the model."""
-        lead = 0 if answer.handle.prompt is None else len(answer.handle.prompt)
-        cache, answer.cached = self._caches.take(answer.prompt, answer.handle.name, lead)
+        cache, answer.cached = self._take_cache(answer.prompt, answer.handle)
         logits = None
-        if cache is None:
-            from transformers import DynamicCache  # heavy
-
-            cache = DynamicCache(config=self._model.config)
         for start in range(answer.cached, len(answer.prompt), self._read_tokens):
             if answer.is_stopped():
                 answer.finish("cancelled")
                 self._caches.put(answer.prompt[:start], answer.handle.name, cache)
                 return
             piece = answer.prompt[start : start + self._read_tokens]
-            logits = self._forward(answer.handle, piece, cache)
+            logits = self._forward(answer.handle, piece, cache)[-1]
             yield
         known = list(answer.prompt)
         while not answer.ended:
             if answer.is_stopped() or logits is None:
                 answer.finish("cancelled")
             elif answer.take(token := answer.sampler.choose(logits)):
-                logits = self._forward(answer.handle, [token], cache)
+                logits = self._forward(answer.handle, [token], cache)[-1]
                 known.append(token)
                 yield
         self._caches.put(known, answer.handle.name, cache)
 
-    def _forward(self, handle: Handle, ids: list[int], cache: Any) -> torch.Tensor:
-        """Logits after `ids`, whose keys and values go into the cache."""
+    def _weigh(self, scoring: Scoring) -> Iterator[None]:
+        """Sum up what each token of an answer costs; yields after each pass through the model."""
+        handle, start = scoring.handle, scoring.start
+        cache, known = self._take_cache(scoring.ids[:start], handle)
+        nll = 0.0
+        # The last token is only foretold, never read.
+        for begin in range(known, len(scoring.ids) - 1, self._read_tokens):
+            end = min(begin + self._read_tokens, len(scoring.ids) - 1)
+            if scoring.is_stopped():
+                scoring.finish("cancelled")
+                return
+            # Each row foretells the token after its own; those of the prompt are not asked for.
+            first = max(begin, start - 1)
+            keep = max(1, end - first)
+            logits = self._forward(handle, scoring.ids[begin:end], cache, keep)
+            if first < end:
+                nll += _cost(logits, scoring.ids[first + 1 : end + 1])
+            yield
+        scoring.take(nll)
+        self._caches.put(scoring.ids[:-1], handle.name, cache)
+
+    def _take_cache(self, prompt: list[int], handle: Handle) -> tuple[Any, int]:
+        """A cache that holds the beginning of a prompt, and how many of its tokens."""
+        lead = 0 if handle.prompt is None else len(handle.prompt)
+        cache, known = self._caches.take(prompt, handle.name, lead)
+        if cache is None:
+            from transformers import DynamicCache  # heavy
+
+            cache = DynamicCache(config=self._model.config)
+        return cache, known
+
+    def _forward(self, handle: Handle, ids: list[int], cache: Any, keep: int = 1) -> torch.Tensor:
+        """Logits after each of the last `keep` of `ids`; keys and values go into the cache."""
         import torch  # heavy
 
         tensor = torch.tensor([ids], device=self._model.device)
@@ -164,9 +192,9 @@ class Owner:
             words: dict[str, Any] = {"inputs_embeds": self._bank.embed(handle, tensor)}
         else:
             words = {"input_ids": tensor}
-        output = module(**words, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        row: torch.Tensor = output.logits[0, -1]
-        return row
+        output = module(**words, past_key_values=cache, use_cache=True, logits_to_keep=keep)
+        rows: torch.Tensor = output.logits[0, -keep:]
+        return rows
 
     def _explain(self, error: Exception) -> EngineError:
         """A plain sentence for what went wrong; after a lack of memory the caches are freed."""
@@ -190,6 +218,14 @@ class Owner:
         self._running.clear()
         del self._model, self._bank
         _empty()
+
+
+def _cost(logits: torch.Tensor, ids: list[int]) -> float:
+    """Negative log-likelihood of `ids`, each by its own row, summed, in nats."""
+    import torch  # heavy
+
+    target = torch.tensor(ids, device=logits.device)
+    return float(torch.nn.functional.cross_entropy(logits.float(), target, reduction="sum"))
 
 
 def closed() -> EngineError:

@@ -20,7 +20,7 @@ import jinja2
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from javis.core.errors import EngineError
+from javis.core.errors import EngineError, UserInputError
 from javis.core.types import Message
 
 
@@ -62,6 +62,11 @@ class ChatTemplate:
         self._strips = self._probe_strip()
         self.end_of_turn = self._probe_end(eos_token)
         """The control token that ends an answer."""
+        tokens = tokenizer.control_tokens
+        ids = [tokens[t] for t in (bos_token, eos_token, self.end_of_turn) if t in tokens]
+        self._opening = ids[:1]
+        # A template that names it writes it because the model expects one before any text.
+        self._opens = "bos_token" in jinja_source and bos_token in tokens
 
     def encode(
         self, messages: Sequence[Message], *, add_generation_prompt: bool = True
@@ -95,6 +100,27 @@ class ChatTemplate:
         ids = prompt + self._tokenizer.encode_text(answer)
         end = self._tokenizer.control_tokens.get(self.end_of_turn)
         return ids if end is None else [*ids, end], len(prompt)
+
+    def encode_answer(self, prompt: Sequence[Message] | str, answer: str) -> tuple[list[int], int]:
+        """Ids of a prompt with an answer to be weighed, and where the answer begins."""
+        if isinstance(prompt, str):
+            if not answer:
+                raise UserInputError("empty_text", "{what} is empty.", what="The answer")
+            return self.encode_raw(prompt, answer)
+        return self.encode_target([*prompt, Message("assistant", answer)])
+
+    def encode_raw(self, prompt: str, answer: str) -> tuple[list[int], int]:
+        """Ids of plain text without a template, and where those of `answer` begin.
+
+        A token over the border counts as the answer's. At least one token comes before it: what a
+        model reads first is never foretold.
+        """
+        head = self._tokenizer.encode_text(prompt)
+        whole = self._tokenizer.encode_text(prompt + answer)
+        pairs = enumerate(zip(head, whole, strict=False))
+        start = next((i for i, (a, b) in pairs if a != b), min(len(head), len(whole)))
+        opening = self._opening if self._opens or not start else []
+        return [*opening, *whole], start + len(opening)
 
     def training_text(self, messages: Sequence[Message]) -> list[tuple[str, bool]]:
         """What `encode_target` trains on as (text, trained) pieces, for people to look at."""

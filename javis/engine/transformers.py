@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from javis.core.errors import ContextOverflow, EngineError, UserInputError, VersionError
+from javis.core.evaluation import Likelihood
 from javis.core.settings import Settings
 from javis.core.types import BASE, Chunk, EngineInfo, Message, SamplingParams, Version
 from javis.engine import hf_model
@@ -21,6 +22,7 @@ from javis.engine.answer import Answer
 from javis.engine.catalog import Choice, obtain
 from javis.engine.decoding import Sampler, TextStream
 from javis.engine.owner import Command, Owner, closed
+from javis.engine.scoring import Scoring
 from javis.engine.template import ChatTemplate
 
 if TYPE_CHECKING:
@@ -162,19 +164,8 @@ class TransformersEngine:
         version: str = BASE,
         stop: threading.Event | None = None,
     ) -> Generator[Chunk, None, None]:
-        if self._closed.is_set():
-            raise closed()
-        known = self._handles.get(version)
-        if version != BASE and known is None:
-            raise UserInputError("no_version", "There is no version {name}.", name=version)
-        handle = known[1] if known else self._owner.base
         prompt = self._template.encode(messages)
-        virtual = 0 if handle.prompt is None else len(handle.prompt)
-        room = self.info.context_tokens - len(prompt) - virtual
-        if room < 1:
-            raise ContextOverflow(
-                tokens=len(prompt) + virtual + 1, limit=self.info.context_tokens, drop=None
-            )
+        handle, room = self._room(version, len(prompt))
         text = TextStream(
             self._tokenizer.decode,
             self._tokenizer.control_ids | self._eos,
@@ -192,6 +183,35 @@ class TransformersEngine:
             stop=stop,
         )
         return answer.chunks(lambda: self._put(lambda: self._owner.admit(answer)))
+
+    def score(
+        self,
+        prompt: Sequence[Message] | str,
+        answer: str,
+        version: str = BASE,
+        stop: threading.Event | None = None,
+    ) -> Likelihood:
+        ids, start = self._template.encode_answer(prompt, answer)
+        # The last token is foretold and never read.
+        handle, _ = self._room(version, len(ids) - 1)
+        scoring = Scoring(ids, start, handle, stop)
+        return scoring.result(lambda: self._put(lambda: self._owner.admit(scoring)))
+
+    def _room(self, version: str, tokens: int) -> tuple[Handle, int]:
+        """What answers, and how many tokens it may write after so many."""
+        if self._closed.is_set():
+            raise closed()
+        known = self._handles.get(version)
+        if version != BASE and known is None:
+            raise UserInputError("no_version", "There is no version {name}.", name=version)
+        handle = known[1] if known else self._owner.base
+        virtual = 0 if handle.prompt is None else len(handle.prompt)
+        room = self.info.context_tokens - tokens - virtual
+        if room < 1:
+            raise ContextOverflow(
+                tokens=tokens + virtual + 1, limit=self.info.context_tokens, drop=None
+            )
+        return handle, room
 
     def close(self) -> None:
         with self._lock:

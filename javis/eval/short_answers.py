@@ -32,11 +32,13 @@ def plain(text: str) -> str:
     return re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
 
 
-def named(answer: str, accepted: Sequence[str], question: str = "") -> str | None:
+def named(
+    answer: str, accepted: Sequence[str], question: str = "", max_numbers: int = _MAX_NUMBERS
+) -> str | None:
     """The first of `accepted` that the answer gives, or None."""
     text = plain(answer)
     asked = set(_NUMBER.findall(plain(question)))
-    if len(set(_NUMBER.findall(text)) - asked) > _MAX_NUMBERS:
+    if len(set(_NUMBER.findall(text)) - asked) > max_numbers:
         return None
     for wanted in accepted:
         for found in _pattern(plain(wanted)).finditer(text):

@@ -25,6 +25,7 @@ from javis.service.learning import train_base
 from javis.service.publishing import publisher_for
 from javis.service.review_warming import Warming
 from javis.service.services import Services, join
+from javis.service.tracking import tracking_watchers
 from javis.service.versions import VersionWatcher
 from javis.store import Store, maintenance, open_store
 from javis.versions.publish import clean_up
@@ -110,6 +111,7 @@ def build(settings: Settings, say: Say) -> Application:
         VersionWatcher(services.versions),
         Warming(services.review),
         *services.learning.watchers(),
+        *tracking_watchers(settings, services.training, services.evaluation, say),
     ]
     return Application(services, store, engine, watchers)
 

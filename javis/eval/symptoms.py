@@ -109,7 +109,11 @@ def garbled(text: str) -> bool:
     """Replacement characters, control characters, or loose Hangul letters that spell nothing."""
     if "\ufffd" in text:
         return True
-    if any(unicodedata.category(letter) in ("Cc", "Co", "Cs") for letter in text if letter > "\r"):
+    if any(
+        unicodedata.category(letter) in ("Cc", "Co", "Cs")
+        for letter in text
+        if letter not in "\t\n\r"
+    ):
         return True
     loose = len(_JAMO.findall(_LAUGH.sub("", text)))
     return loose > max(3, len(text) // 20)

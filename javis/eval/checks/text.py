@@ -8,7 +8,7 @@ _SENTENCE_END = re.compile(r"(?:[.!?…。！？]+[\"'”’)\]»」』]*)(?=\s|
 _ABBREVIATION = re.compile(
     r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|Mt|vs|etc|e\.g|i\.e|a\.m|p\.m|No|approx|Jr|Sr|U\.S|U\.K)\.(?=\s\S)"
 )
-_MARKER = re.compile(r"^\s*(?:[-*•+]|\d+[.)]|#{1,6}|>)\s+")
+_MARKER = re.compile(r"^[ \t]*(?:[-*•+]|\d+[.)]|#{1,6}|>)[ \t]+", re.MULTILINE)
 _BULLET = re.compile(r"^([ \t]*)[-*•+][ \t]+(\S.*)$", re.MULTILINE)
 _NUMBER = re.compile(r"^[ \t]*(\d{1,3})[.)][ \t]+(\S.*)$", re.MULTILINE)
 _FENCE = re.compile(r"\A```[\w+-]*[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
@@ -25,6 +25,7 @@ def sentences_of(text: str) -> list[str]:
 
     A period inside a number or after a known abbreviation ends nothing.
     """
+    text = _MARKER.sub("", text)
     # A one-dot leader stands in for the period while splitting.
     text = _ABBREVIATION.sub(lambda match: match.group().replace(".", "\u2024"), text)
     found, start = [], 0
@@ -32,7 +33,7 @@ def sentences_of(text: str) -> list[str]:
         found.append(text[start : match.end()])
         start = match.end()
     found.append(text[start:])
-    whole = (_MARKER.sub("", part).strip().replace("\u2024", ".") for part in found)
+    whole = (part.strip().replace("\u2024", ".") for part in found)
     return [part for part in whole if _has_word(part)]
 
 

@@ -139,14 +139,14 @@ class Owner:
                 self._caches.put(answer.prompt[:start], answer.handle.name, cache)
                 return
             piece = answer.prompt[start : start + self._read_tokens]
-            logits = self._forward(answer.handle, piece, cache)[-1]
+            logits = self._forward(answer.handle, piece, cache)
             yield
         known = list(answer.prompt)
         while not answer.ended:
             if answer.is_stopped() or logits is None:
                 answer.finish("cancelled")
             elif answer.take(token := answer.sampler.choose(logits)):
-                logits = self._forward(answer.handle, [token], cache)[-1]
+                logits = self._forward(answer.handle, [token], cache)
                 known.append(token)
                 yield
         self._caches.put(known, answer.handle.name, cache)
@@ -165,7 +165,7 @@ class Owner:
             # Each row foretells the token after its own; those of the prompt are not asked for.
             first = max(begin, start - 1)
             keep = max(1, end - first)
-            logits = self._forward(handle, scoring.ids[begin:end], cache, keep)
+            logits = self._rows(handle, scoring.ids[begin:end], cache, keep)
             if first < end:
                 nll += _cost(logits, scoring.ids[first + 1 : end + 1])
             yield
@@ -182,7 +182,11 @@ class Owner:
             cache = DynamicCache(config=self._model.config)
         return cache, known
 
-    def _forward(self, handle: Handle, ids: list[int], cache: Any, keep: int = 1) -> torch.Tensor:
+    def _forward(self, handle: Handle, ids: list[int], cache: Any) -> torch.Tensor:
+        """Logits after `ids`, whose keys and values go into the cache."""
+        return self._rows(handle, ids, cache, 1)[-1]
+
+    def _rows(self, handle: Handle, ids: list[int], cache: Any, keep: int) -> torch.Tensor:
         """Logits after each of the last `keep` of `ids`; keys and values go into the cache."""
         import torch  # heavy
 

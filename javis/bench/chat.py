@@ -19,6 +19,7 @@ from statistics import median
 from typing import Any
 
 from javis.bench.adapter import write_random_version
+from javis.bench.report import Row, row
 from javis.bench.server import Served, Streamed, post, serving, stream
 from javis.core.settings import Settings
 from javis.core.types import SamplingParams
@@ -32,7 +33,6 @@ ROUNDS = 5
 TOKENS = 160
 EAGER_TOKENS = 48
 PROMPT = "Write a long story about a lighthouse keeper and number {}."
-Row = dict[str, Any]
 
 
 def run(settings: Settings) -> list[Row]:
@@ -56,18 +56,6 @@ def run(settings: Settings) -> list[Row]:
                 _parallel(served),
                 *_start(served),
             ]
-
-
-def row(name: str, ours: float, reference: float, unit: str, goal: str, holds: bool) -> Row:
-    return {
-        "name": name,
-        "ours": round(ours, 3),
-        "reference": round(reference, 3),
-        "ratio": round(ours / reference, 3) if reference else None,
-        "unit": unit,
-        "goal": goal,
-        "holds": holds,
-    }
 
 
 def _decode(served: Served, gguf: Path, settings: Settings) -> list[Row]:

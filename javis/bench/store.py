@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from javis.bench.report import row
 from javis.core.types import Conversation, Feedback, SamplingParams, Timings, Turn
 from javis.store import Store, new_conversation_id, new_turn_id, now_iso, open_store
 from javis.store.records import turn_to_row
@@ -70,59 +71,39 @@ def run() -> list[dict[str, Any]]:
         open_s, memory = _open(Path(folder) / "large.jnl", LARGE + INSERTS)
     small_median, large_median = statistics.median(small_ms), statistics.median(large_ms)
     return [
-        _row(f"insert a turn, median, {SMALL:,} turns", small_median, "ms"),
-        _row(
+        row(f"insert a turn, median, {SMALL:,} turns", small_median, unit="ms"),
+        row(
             f"insert a turn, median, {LARGE:,} turns",
             large_median,
-            "ms",
+            unit="ms",
             reference=small_median,
             goal=f"<= {GROWTH_GOAL:g} x the median at {SMALL:,}",
             holds=large_median <= GROWTH_GOAL * small_median,
         ),
-        _row(
+        row(
             f"insert a turn, p99, {LARGE:,} turns",
             statistics.quantiles(large_ms, n=100)[98],
-            "ms",
+            unit="ms",
             goal=f"<= {P99_GOAL_MS:g} ms",
             holds=statistics.quantiles(large_ms, n=100)[98] <= P99_GOAL_MS,
         ),
-        _row(
+        row(
             f"insert a turn against plain TinyDB with {STOCK:,}",
             large_median,
-            "ms",
+            unit="ms",
             reference=stock_ms,
             goal="faster",
             holds=large_median < stock_ms,
         ),
-        _row(
+        row(
             f"open {LARGE:,} turns ({bytes_ / 1e6:.0f} MB)",
             open_s,
-            "s",
+            unit="s",
             goal=f"< {OPEN_GOAL_S:g} s",
             holds=open_s < OPEN_GOAL_S,
         ),
-        _row(f"memory of {LARGE:,} turns", memory / 1e6, "MB"),
+        row(f"memory of {LARGE:,} turns", memory / 1e6, unit="MB"),
     ]
-
-
-def _row(
-    name: str,
-    ours: float,
-    unit: str,
-    *,
-    reference: float | None = None,
-    goal: str = "",
-    holds: bool | None = None,
-) -> dict[str, Any]:
-    return {
-        "name": name,
-        "ours": round(ours, 3),
-        "reference": None if reference is None else round(reference, 3),
-        "ratio": None if reference is None else round(ours / reference, 4),
-        "unit": unit,
-        "goal": goal,
-        "holds": holds,
-    }
 
 
 def turns(conversation_id: str, rng: random.Random) -> Iterator[Turn]:

@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from javis.bench.report import Row, row
 from javis.core.settings import Settings
 from javis.engine import catalog
 from javis.engine.convert import dense_copy, dense_path
@@ -28,7 +28,6 @@ HELD_OUT = 16
 STEPS = 16
 ROWS_A_STEP = 8
 """TRL's own default."""
-Row = dict[str, Any]
 _TOPICS = ("tea", "the moon", "chess", "my garden", "old maps", "a rainy day", "trains", "soup")
 _ASKS = ("Tell me about {}.", "What do you think of {}?", "Give me three tips about {}, please.")
 _OPENINGS = ("Arr, matey!", "Ahoy there!", "Shiver me timbers!", "Avast, ye landlubber!")
@@ -60,7 +59,7 @@ def _rows(found: dict[str, list[Row]]) -> list[Row]:
         {key: median(row[key] for row in rows) for key in rows[0]} for rows in found.values()
     )
     return [
-        _row(
+        row(
             "SFT-LoRA, samples a second : plain TRL",
             ours["samples_per_s"],
             plain["samples_per_s"],
@@ -68,7 +67,7 @@ def _rows(found: dict[str, list[Row]]) -> list[Row]:
             "ratio >= 1.5",
             ours["samples_per_s"] >= 1.5 * plain["samples_per_s"],
         ),
-        _row(
+        row(
             "peak memory : plain TRL",
             ours["peak_bytes"] / 2**20,
             plain["peak_bytes"] / 2**20,
@@ -76,7 +75,7 @@ def _rows(found: dict[str, list[Row]]) -> list[Row]:
             "ratio <= 1",
             ours["peak_bytes"] <= plain["peak_bytes"],
         ),
-        _row(
+        row(
             "held-out loss after it : plain TRL",
             ours["held_out"],
             plain["held_out"],
@@ -84,7 +83,7 @@ def _rows(found: dict[str, list[Row]]) -> list[Row]:
             "ratio <= 1.05",
             ours["held_out"] <= 1.05 * plain["held_out"],
         ),
-        _row(
+        row(
             "processor time of the steps : plain TRL",
             ours["cpu_s"],
             plain["cpu_s"],
@@ -92,22 +91,10 @@ def _rows(found: dict[str, list[Row]]) -> list[Row]:
             "said",
             True,
         ),
-        _row(
+        row(
             "start to first step : plain TRL", ours["start_s"], plain["start_s"], "s", "said", True
         ),
     ]
-
-
-def _row(name: str, ours: float, reference: float, unit: str, goal: str, holds: bool) -> Row:
-    return {
-        "name": name,
-        "ours": round(ours, 3),
-        "reference": round(reference, 3),
-        "ratio": round(ours / reference, 3) if reference else None,
-        "unit": unit,
-        "goal": goal,
-        "holds": holds,
-    }
 
 
 def _write_job(folder: Path, base: Path) -> None:

@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
+
+from javis.bench.timing import timed_training
 
 
 def train(folder: Path) -> None:
     """Train by the job in `folder`, write the adapter there, print what was measured."""
     began = time.perf_counter()
-    from transformers import PrinterCallback, TrainerCallback
+    from transformers import PrinterCallback
 
     from javis.train.base import add_adapter, load_tokenizer
     from javis.train.config import TrainConfig
@@ -27,26 +28,9 @@ def train(folder: Path) -> None:
     recipe = RECIPES[config.method]
     trainer = recipe(config, base, model, material, folder, load_tokenizer(config))
     trainer.remove_callback(PrinterCallback)
-    first: list[float] = []
-
-    class FirstStep(TrainerCallback):  # type: ignore[misc]
-        def on_step_begin(self, *_: object, **__: object) -> None:
-            first.append(time.perf_counter())
-
-    trainer.add_callback(FirstStep())
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    start = time.perf_counter()
-    trainer.train()
-    seconds = time.perf_counter() - start
-    now = resource.getrusage(resource.RUSAGE_SELF)
-    save_adapter(model, folder / "adapter", config.base_model)
     samples = (hyper.max_steps or 0) * hyper.batch_size * hyper.gradient_accumulation
-    measured = {
-        "samples_per_s": samples / seconds,
-        "peak_bytes": now.ru_maxrss * 1024,
-        "cpu_s": now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime,
-        "start_s": first[0] - began,
-    }
+    measured = timed_training(trainer, samples, began)
+    save_adapter(model, folder / "adapter", config.base_model)
     print(json.dumps(measured))
 
 

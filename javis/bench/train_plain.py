@@ -8,10 +8,11 @@ completion, TRL by itself learns the completion only.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
+
+from javis.bench.timing import timed_training
 
 
 def main(folder: Path) -> None:
@@ -20,7 +21,7 @@ def main(folder: Path) -> None:
     import torch
     from datasets import load_dataset
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
     job = json.loads((folder / "job.json").read_text("utf-8"))
@@ -53,26 +54,9 @@ def main(folder: Path) -> None:
             task_type="CAUSAL_LM",
         ),
     )
-    first: list[float] = []
-
-    class FirstStep(TrainerCallback):  # type: ignore[misc]
-        def on_step_begin(self, *_: object, **__: object) -> None:
-            first.append(time.perf_counter())
-
-    trainer.add_callback(FirstStep())
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    start = time.perf_counter()
-    trainer.train()
-    seconds = time.perf_counter() - start
-    now = resource.getrusage(resource.RUSAGE_SELF)
-    trainer.model.save_pretrained(folder / "adapter")
     samples = hyper["max_steps"] * hyper["batch_size"] * hyper["gradient_accumulation"]
-    measured = {
-        "samples_per_s": samples / seconds,
-        "peak_bytes": now.ru_maxrss * 1024,
-        "cpu_s": now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime,
-        "start_s": first[0] - began,
-    }
+    measured = timed_training(trainer, samples, began)
+    trainer.model.save_pretrained(folder / "adapter")
     print(json.dumps(measured))
 
 

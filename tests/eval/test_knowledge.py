@@ -114,10 +114,11 @@ def test_likelihood_is_by_character() -> None:
     class Even(Scripted):
         def likelihood(self, prompt: Sequence[Message] | str, answer: str) -> Likelihood:
             size = len(answer.encode())
-            return Likelihood((0.4 if answer == right else 0.5) * size, size)
+            return Likelihood((0.49 if answer == right else 0.5) * size, size)
 
-    item = max(CHOICES, key=lambda i: len(i.data["options"][i.data["answer"]]))
-    right = item.data["options"][item.data["answer"]]
+    item = next(i for i in CHOICES if i.data["options"][i.data["answer"]] == "George Washington")
+    right = "George Washington"
+    assert any(len(option) < len(right) - 3 for option in item.data["options"])
     assert SUITE.run(item, Even("", "", "")).details["by_likelihood"] == 1
 
 

@@ -124,6 +124,10 @@ class ArenaService:
             raise UserInputError("still_blind", "Who wrote which answer is told after the vote.")
         return duel
 
+    def votes(self) -> int:
+        """How many votes count."""
+        return sum(duel.end in COUNTED for duel in self._comparable())
+
     def standings(self) -> Standings:
         """What the votes of all users say, against the version in use."""
         counted = [duel for duel in self._comparable() if duel.end in COUNTED]

@@ -71,6 +71,7 @@ function paintAdmin(s) {
       s.store.torn_files?.length ? el("p", { class: "jv-alarm" }, t("admin.torn", { files: s.store.torn_files.join(", ") })) : "",
       el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: backUp }, t("admin.backup"))),
     ),
+    arenaCard(),
     el("h2", { class: "jv-over" }, t("admin.defaults")),
   );
 }

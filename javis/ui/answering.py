@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from javis.core.errors import UserInputError
 from javis.core.types import SamplingParams, Turn
+from javis.service.arena import DuelFrame
 from javis.service.chat import Options
 from javis.service.services import Services
 from javis.ui.edge import Json, Payload, User
@@ -62,6 +63,7 @@ class Answering:
 
     def __init__(self, services: Services) -> None:
         self._chat = services.chat
+        self._arena = services.arena
 
     def frames(self, user: User, payload: Payload, controls: Controls) -> Iterator[Json]:
         """The growing answer.
@@ -76,24 +78,24 @@ class Answering:
         frame: Json = {"call": payload.call}
         drawn = 0.0
         with closing(cast(Any, answer)):
-            for turn in answer:
+            for state in answer:
                 now = time.monotonic()
-                if turn.finish is None and now - drawn < FRAME_S:
+                if state.finish is None and now - drawn < FRAME_S:
                     continue
                 drawn = now
-                frame = _frame(payload.call, turn)
+                frame = _frame(payload.call, state)
                 yield frame
         yield {**frame, "done": True}
 
-    def _start(self, owner: str, payload: Payload, options: Options) -> Iterator[Turn]:
+    def _start(self, owner: str, payload: Payload, options: Options) -> Iterator[Turn | DuelFrame]:
         match payload.get("op"):
             case "reply":
                 conversation = payload.optional_id("conversation")
-                return self._chat.reply(owner, payload.text("text"), conversation, options)
+                return self._arena.reply(owner, payload.text("text"), conversation, options)
             case "again":
                 return self._chat.regenerate(owner, payload.id("turn"), options)
             case "edit":
-                return self._chat.edit_message(
+                return self._arena.edit_message(
                     owner, payload.id("turn"), payload.text("text"), options
                 )
         raise UserInputError(
@@ -101,7 +103,10 @@ class Answering:
         )
 
 
-def _frame(call: str, turn: Turn) -> Json:
+def _frame(call: str, state: Turn | DuelFrame) -> Json:
+    if isinstance(state, DuelFrame):
+        return _duel_frame(call, state)
+    turn = state
     return {
         "call": call,
         "conversation": turn.conversation_id,
@@ -109,4 +114,18 @@ def _frame(call: str, turn: Turn) -> Json:
         "version": turn.version,
         "text": turn.reply,
         "finish": turn.finish,
+    }
+
+
+def _duel_frame(call: str, frame: DuelFrame) -> Json:
+    """Both answers. Like every frame it names a turn: the left one, as it is shown for now."""
+    both = (frame.left, frame.right)
+    return {
+        "call": call,
+        "conversation": frame.conversation_id,
+        "turn": frame.left.id,
+        "duel": frame.duel,
+        "sides": [{"turn": t.id, "text": t.reply, "finish": t.finish} for t in both],
+        "text": frame.left.reply,
+        "finish": frame.finish,
     }

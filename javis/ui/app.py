@@ -11,6 +11,7 @@ import gradio as gr
 from javis.service.services import Services
 from javis.ui.admin import AdminTab
 from javis.ui.answering import Answering, Controls
+from javis.ui.arena import ArenaCalls
 from javis.ui.calls import Calls
 from javis.ui.controls import ControlBar, advanced_panel, toolbar_controls
 from javis.ui.dashboard import DashboardPage
@@ -36,6 +37,8 @@ SCRIPTS = (
     "message.js",
     "thumbs.js",
     "golden.js",
+    "arena.js",
+    "arena_admin.js",
     "sidebar.js",
     "composer.js",
     "tabs.js",
@@ -61,7 +64,10 @@ SCRIPTS = (
     "admin.js",
     "page.js",
 )
-STYLES = ("style.css", "chat.css", "controls.css", "learn.css", "train.css", "compare.css")
+STYLES = (
+    *("style.css", "chat.css", "controls.css", "learn.css", "train.css", "compare.css"),
+    "arena.css",
+)
 QUEUE_SIZE = 256
 """Events that may wait in Gradio's queue; more are refused."""
 CACHE_S = 3600
@@ -98,6 +104,7 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
         _answers(services, edge, live, bar)
         handlers = {
             **Calls(services, texts).table(),
+            **ArenaCalls(services).table(),
             **Reviewing(services, texts).table(),
             **Golden(services).table(),
             **Training(services, texts).table(),

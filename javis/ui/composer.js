@@ -58,8 +58,8 @@ function focusComposer() {
   if (V.tab === "chat") area()?.focus({ preventScroll: true });
 }
 
-function send(text, typed = false, drop = 0) {
-  if (S.answering || !text.trim()) return;
+async function send(text, typed = false, drop = 0) {
+  if (S.answering || !text.trim() || !(await passOver())) return;
   hideNotice();
   if (typed) {
     area().value = "";

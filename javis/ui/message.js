@@ -10,7 +10,7 @@ function turnNode(id) {
 }
 
 function paintTurn(node, turn) {
-  const seen = JSON.stringify([turn.id, turn.user, turn.edits, turn.finish, turn.error, turn.answers, turn.feedback, turn.example_at, GOLDEN.has(turn.id), S.admin, lang, S.answering, latest() === turn]);
+  const seen = JSON.stringify([turn.id, turn.user, turn.edits, turn.finish, turn.error, turn.answers, turn.feedback, turn.example_at, turn.duel, Boolean(turn.blind), GOLDEN.has(turn.id), S.admin, lang, S.answering, latest() === turn]);
   if (node.jvSeen !== seen) {
     const focused = node.contains(document.activeElement) ? document.activeElement.dataset.act : null;
     node.jvSeen = seen;
@@ -19,7 +19,7 @@ function paintTurn(node, turn) {
     paintBar(node, turn);
     if (focused) node.querySelector(`[data-act="${focused}"]`)?.focus();
   }
-  paintReply(node, turn);
+  if (!paintBlind(node, turn)) paintReply(node, turn);
 }
 
 function paintReply(node, turn) {
@@ -56,16 +56,18 @@ function paintUser(node, turn) {
 
 function paintNote(node, turn) {
   const host = node.querySelector(".jv-note");
+  if (turn.blind) return host.replaceChildren();
   const kind = turn.finish;
   const parts = [];
   if (kind === null && turn.about && ![...S.streams.values()].some((s) => s.turn === turn.id)) parts.push(t("finish.elsewhere"));
   else if (kind === "error") parts.push(t("finish.error", { why: turn.error || "" }));
   else if (["cancelled", "length", "interrupted", "edited"].includes(kind)) parts.push(t(`finish.${kind}`));
   if (turn.feedback?.correction) parts.push(t("thumb.corrected"));
+  if (turn.duel) parts.push(duelWords(turn.duel));
   const shown = typeof turn.example_at === "string";
   if (shown) parts.push(turn.example_at ? t("recall.used", { date: new Date(turn.example_at).toLocaleDateString(lang) }) : t("recall.used_gone"));
   const offer = ["error", "interrupted", "cancelled"].includes(kind) && latest() === turn;
-  host.replaceChildren(
+  return host.replaceChildren(
     ...parts.map((p) => el("span", {}, p)),
     ...(offer ? [el("button", { class: "jv-link", onclick: () => regenerate(turn.id) }, t("msg.again"))] : []),
     ...(shown ? [el("button", { class: "jv-link", "data-act": "without", disabled: S.answering, onclick: () => regenerate(turn.id, { examples: false }) }, t("recall.without"))] : []),
@@ -74,7 +76,7 @@ function paintNote(node, turn) {
 
 function paintBar(node, turn) {
   const host = node.querySelector(".jv-answer > .jv-bar");
-  if (turn.finish === null || !turn.about) return host.replaceChildren();
+  if (turn.finish === null || !turn.about || turn.blind) return host.replaceChildren();
   const rating = turn.feedback?.rating;
   const thumb = (name, value) =>
     iconButton(name, t(`thumb.${value}`), () => rate(turn.id, value), {

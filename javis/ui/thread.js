@@ -116,6 +116,7 @@ function takeView(view) {
   S.answering = view.answering;
   const live = [...S.streams.values()].find((s) => s.conversation === view.id);
   S.turns = view.turns.map((turn) => (live && live.turn === turn.id ? { ...turn, reply: live.text || turn.reply } : turn));
+  if (view.duel) S.turns.at(-1).blind = blindOf(view.duel, live);
   remembered.set("conversation", view.id);
   const url = new URL(location.href);
   url.searchParams.set("c", view.id);
@@ -256,13 +257,15 @@ function onFrame(frame) {
   if (frame.error && !frame.turn) return endRefused(stream, frame.error);
   const shown = isShown(stream);
   if (!stream.named) nameStream(stream, frame, shown);
+  if (!takeSides(stream, frame)) return;
   stream.text = frame.text;
   const turn = S.id === stream.conversation && S.turns.find((x) => x.id === stream.turn);
   if (turn) {
     const stay = atEnd();
     turn.reply = frame.text;
+    turn.blind = frame.sides ? { id: frame.duel, sides: frame.sides } : null;
     const node = document.querySelector(`#jv-turns > [data-turn-id="${CSS.escape(turn.id)}"]`);
-    if (node) paintReply(node, turn);
+    if (node && !paintBlind(node, turn)) paintReply(node, turn);
     if (stay) toEnd();
     else showEndButton();
   }

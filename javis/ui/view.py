@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from javis.core.arena import Duel, Side, other
 from javis.core.types import Conversation, EngineInfo, Feedback, Turn
-from javis.service.tree import ConversationView, TurnView
+from javis.service.tree import ConversationView, OpenDuel, TurnView
 
 WINDOW_TURNS = 40
 """Turns sent at first; earlier ones when the reader asks for them."""
@@ -28,6 +29,7 @@ def conversation_json(view: ConversationView, turns: int = WINDOW_TURNS) -> dict
         "answering": view.answering,
         "earlier": len(view.turns) - len(shown),
         "turns": [turn_json(t) for t in shown],
+        "duel": open_duel_json(view.open_duel) if view.open_duel else None,
     }
 
 
@@ -43,7 +45,27 @@ def turn_json(view: TurnView) -> dict[str, Any]:
         "edits": list(view.edits),
         "feedback": feedback_json(view.feedback),
         "example_at": view.example_at,
+        "duel": duel_json(view.duel, turn.id) if view.duel else None,
         "about": about_json(turn),
+    }
+
+
+def open_duel_json(duel: OpenDuel) -> dict[str, Any]:
+    """Two answers that wait for a vote: texts, and nothing of who wrote them."""
+    both = (duel.left, duel.right)
+    sides = [{"turn": t.id, "text": t.reply, "finish": t.finish} for t in both]
+    return {"id": duel.id, "sides": sides}
+
+
+def duel_json(duel: Duel, turn_id: str) -> dict[str, Any]:
+    """How a comparison ended, seen from one of its turns."""
+    mine: Side = "left" if duel.left == turn_id else "right"
+    return {
+        "id": duel.id,
+        "end": duel.end,
+        "won": None if duel.winner is None else duel.winner == mine,
+        "version": duel.version(mine),
+        "other": duel.version(other(mine)),
     }
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import math
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ LOG = logging.getLogger("javis.tracking")
 LOOK_S = 5.0
 MAX_WAIT_S = 600.0
 """Between two tries while the tracker fails."""
+_END_S = 10.0
 _STEP = ("loss", "learning_rate", "tokens_per_s", "memory_bytes", "epoch")
 Told = tuple[int, str]
 """Up to which event or state, and the end that was told."""
@@ -181,7 +183,10 @@ class Watcher(Repeating):
 
     def stop(self) -> None:
         super().stop()
-        self._tracking.close()
+        # Without a network a client may wait for very long.
+        closing = threading.Thread(target=self._tracking.close, name="tracking-end", daemon=True)
+        closing.start()
+        closing.join(_END_S)
 
 
 def tracking_watchers(

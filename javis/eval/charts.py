@@ -21,7 +21,10 @@ ChartName = Literal[
     "trade_off",
 ]
 Kind = Literal["bars", "lines", "points"]
-Unit = Literal["", "nats", "score", "s", "parameters", "bytes", "dollars", "turns", "steps"]
+Unit = Literal[
+    "", "nats", "score", "change", "s", "parameters", "bytes", "dollars", "turns", "steps"
+]
+"""`score` is 0 to 1, `change` is a share (-0.25: a quarter less)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Panel:
     x_unit: Unit = ""
     better: Literal["", "higher", "lower"] = ""
     named: Literal["", "status", "flag", "suite"] = ""
-    """What the categories are, where they have names of their own in the page's texts."""
+    """What the categories are, where the page has words for them: `<named>.<category>`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +130,14 @@ def training_curves(rows: Sequence[Row]) -> Chart:
 
 
 def model_comparison(table: Table) -> Chart:
-    """Held-out loss, perplexity and mean score of each version."""
+    """Held-out loss and perplexity, the loss against the base's, and the mean score."""
     rows = table.rows
     return Chart(
         "model_comparison",
         (
             _bars("eval_loss", rows, "nats", [r.eval_loss for r in rows], "lower"),
             _bars("perplexity", rows, "", [r.perplexity for r in rows], "lower"),
+            _bars("loss_change", rows, "change", [r.loss_change for r in rows], "lower"),
             _bars("mean_score", rows, "score", [r.mean_score for r in rows], "higher"),
         ),
     )
@@ -187,30 +191,43 @@ def benchmark(table: Table) -> Chart:
 
 
 def trade_off(table: Table) -> Chart:
-    """What is gained against what it takes: seconds of training, and parameters trained."""
-    scored = [r for r in table.rows if r.mean_score is not None]
-    use_score = len(scored) > 1
-    title, unit = ("mean_score", "score") if use_score else ("eval_loss", "nats")
+    """What is gained against what it takes: seconds of training, and parameters trained.
+
+    The gain is the mean score where at least two have one; else the held-out loss, or, where that
+    was measured on different rows, its change against the base.
+    """
+    scored = [row for row in table.rows if row.mean_score is not None]
+    same_rows = len({row.held_out for row in table.rows if row.held_out}) <= 1
+    title, unit = _gain(len(scored) > 1, same_rows)
+    efforts: tuple[tuple[str, Unit], ...] = (
+        ("seconds", "s"),
+        ("trainable_parameters", "parameters"),
+    )
     panels = []
-    for key, x_unit in (("seconds", "s"), ("trainable_parameters", "parameters")):
-        series = []
-        for row in table.rows:
-            y = row.mean_score if use_score else row.eval_loss
-            x = getattr(row, key)
-            if x is not None and y is not None:
-                series.append(Series(row.version, (y,), (float(x),)))
+    for effort, x_unit in efforts:
+        points = ((row.version, getattr(row, effort), getattr(row, title)) for row in table.rows)
         panels.append(
             Panel(
                 title,
                 "points",
-                unit,  # type: ignore[arg-type]
-                tuple(series),
-                x_title=key,
-                x_unit=x_unit,  # type: ignore[arg-type]
-                better="higher" if use_score else "lower",
+                unit,
+                tuple(
+                    Series(name, (y,), (float(x),))
+                    for name, x, y in points
+                    if x is not None and y is not None
+                ),
+                x_title=effort,
+                x_unit=x_unit,
+                better="higher" if unit == "score" else "lower",
             )
         )
     return Chart("trade_off", tuple(panels))
+
+
+def _gain(scored: bool, same_rows: bool) -> tuple[str, Unit]:
+    if scored:
+        return "mean_score", "score"
+    return ("eval_loss", "nats") if same_rows else ("loss_change", "change")
 
 
 def _counted(counts: Mapping[str, int], names: Sequence[str]) -> Series:

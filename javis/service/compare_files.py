@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import javis
 from javis.dataset import csv_cells
 from javis.eval.comparison import Row, Table
+from javis.eval.figures import draw, has_hangul
 from javis.service.compare import Comparison, compare_json
+from javis.service.report_page import page_of
+from javis.service.report_words import LANGUAGES, Words
 from javis.store import now_iso
 
 _TABLE = (
@@ -37,11 +41,34 @@ QUOTE = '"'
 
 def files_of(comparison: Comparison) -> dict[str, bytes]:
     """All files of the report by name."""
-    plain = {"created_at": now_iso(), **compare_json(comparison)}
-    return {
-        "comparison_summary.csv": csv_of(comparison.table).encode("utf-8-sig"),
+    table, charts = comparison.table, comparison.charts
+    made_at = now_iso()
+    plain = {"created_at": made_at, "app_version": javis.__version__, **compare_json(comparison)}
+    pictures = _pictures(comparison)
+    files = {
+        "comparison_summary.csv": csv_of(table).encode("utf-8-sig"),
         "report.json": json.dumps(plain, indent=1, ensure_ascii=False).encode("utf-8") + b"\n",
+        "report.html": page_of(table, charts, pictures, made_at).encode("utf-8"),
     }
+    return files | {picture_name(*key): data for key, data in pictures.items()}
+
+
+def picture_name(chart: str, language: str) -> str:
+    """`efficiency.png` is English, `efficiency_ko.png` Korean."""
+    return f"{chart}.png" if language == "en" else f"{chart}_{language}.png"
+
+
+def _pictures(comparison: Comparison) -> dict[tuple[str, str], bytes]:
+    """Every chart in every language that this computer has a font for."""
+    found: dict[tuple[str, str], bytes] = {}
+    for language in LANGUAGES:
+        if language == "ko" and not has_hangul():
+            continue
+        words = Words(language)
+        names = {row.version: words.version(row) for row in comparison.table.rows}
+        for chart in comparison.charts:
+            found[chart.name, language] = draw(chart, words, names)
+    return found
 
 
 def csv_of(table: Table) -> str:

@@ -17,7 +17,8 @@ from javis.core.evaluation import SUITES
 from javis.core.learning import FLAG_KINDS, METHODS, JobState, Prices, Status
 from javis.core.types import REASONS, Finish, check_text
 from javis.dataset.pii import KINDS
-from javis.eval import gate, suite_gate
+from javis.eval import charts, compare, gate, suite_gate
+from javis.eval.comparison import LossSource, Table
 from javis.train import recommend
 from javis.train.hyperparameters import RANGES
 from javis.ui.texts import LANGUAGES, Texts
@@ -40,7 +41,7 @@ WHOLE_SENTENCES = {"version_damaged", "version_not_for_engine"}
 """Codes whose many sentences are written where they are raised; the page shows those."""
 
 FAMILIES = {
-    "tabs": ("chat", "review", "admin"),
+    "tabs": ("chat", "review", "compare", "admin"),
     "theme": ("auto", "light", "dark"),
     "thumb": ("good", "bad"),
     "composer": ("send", "stop"),
@@ -76,10 +77,26 @@ FAMILIES = {
         *("passed_base", "passed_current", "succeeded", "failed", "cancelled"),
     ),
     "gate": ("base", "current", "candidate"),
+    "compare": ("table", "answers", "votes", "higher", "lower"),
+    "measure": ("loss", "perplexity", "mean_characters", "distinct_2"),
     "schedule": ("turns", "days"),
 }
 """Words whose keys the script puts together."""
+NOTES = tuple(
+    f"note_{code}"
+    for code in re.findall(r'Note\("([a-z_]+)"', Path(compare.__file__).read_text("utf-8"))
+)
+PANELS = [p for c in charts.charts(Table((), "", (), (), "suite", ()), {}) for p in c.panels]
 GROWING = {
+    "report": (
+        *(title for panel in PANELS for title in (panel.title, panel.x_title) if title),
+        *(f"{kind}_{name}" for name in get_args(charts.ChartName) for kind in ("figure", "why")),
+        *(f"method_{method.replace('-', '_')}" for method in METHODS),
+        *(f"cost_{price}" for price in ("local", "rented", "serverless")),
+        *(f"loss_from_{source}" for source in get_args(LossSource)),
+        *NOTES,
+    ),
+    "status": charts.STATUSES,
     "personal": KINDS,
     "flag": (*FLAG_KINDS, *(f"why_{kind}" for kind in FLAG_KINDS), "any"),
     "method": tuple(f"{why}{m.replace('-', '_')}" for why in ("", "why_") for m in METHODS),
@@ -166,6 +183,7 @@ def test_every_word_that_the_script_says_is_there(texts: Texts) -> None:
 
 def test_no_word_is_left_over(texts: Texts) -> None:
     pages = [*(JAVIS / "ui").glob("*.py"), *(JAVIS / "ui").glob("*.js")]
+    pages += [*(JAVIS / "service").glob("report_*.py"), JAVIS / "eval" / "figures.py"]
     source = "\n".join(path.read_text(encoding="utf-8") for path in pages)
     quoted = set(re.findall(r"""["'`]([a-z_0-9]+(?:\.[a-z_0-9]+)*)["'`]""", source))
     used = quoted | {f"error.{c}" for c in all_raised()} | {"error.unforeseen"}
@@ -175,7 +193,8 @@ def test_no_word_is_left_over(texts: Texts) -> None:
     used |= {f"{family}.{name}" for family, names in FAMILIES.items() for name in names}
     used |= {f"{family}.{kind}" for family, kinds in GROWING.items() for kind in kinds}
     used |= {f"{name}{end}" for name in CHECKS for end in ("", "_no")}
-    used |= WHYS | {k for k, v in texts.tables["en"].items() if v in broken_templates()}
+    broken = broken_templates()
+    used |= WHYS | {k for k, v in texts.tables["en"].items() if v in broken}
     left = {k for k in texts.tables["en"] if k not in used and not k.startswith("field.")}
     assert left == set()
 

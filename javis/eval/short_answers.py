@@ -70,17 +70,26 @@ def _pattern(wanted: str) -> re.Pattern[str]:
 
 
 def chosen(answer: str, options: Sequence[str]) -> int | None:
-    """Index of the option an answer chose by its letter, or else by its text; None if unclear."""
+    """Index of the option an answer chose by its letter, or else by its text; None if unclear.
+
+    A letter with the text of another option ("A. Sydney" where A is Canberra) is unclear.
+    """
     text = unicodedata.normalize("NFKC", answer).strip()
     # What is said last counts: "At first A looks right. The answer is B."
-    letters = _LETTER_NAMED.findall(text)
+    letters = list(_LETTER_NAMED.finditer(text))
     if not letters and (first := _LETTER_FIRST.match(text)):
-        letters = [first[1]]
-    if letters:
-        index = LETTERS.index(letters[-1])
-        return index if index < len(options) else None
-    given = [at for at, option in enumerate(options) if named(text, [option], " ".join(options))]
-    return given[0] if len(given) == 1 else None
+        letters = [first]
+    if not letters:
+        given = _given(text, options)
+        return given[0] if len(given) == 1 else None
+    index = LETTERS.index(letters[-1][1])
+    beside = _given(text[letters[-1].end() :].split("\n", 1)[0], options)
+    return index if index < len(options) and (not beside or index in beside) else None
+
+
+def _given(text: str, options: Sequence[str]) -> list[int]:
+    """Indexes of the options named in a text."""
+    return [at for at, option in enumerate(options) if named(text, [option], " ".join(options))]
 
 
 def _hangul(character: str) -> bool:

@@ -81,6 +81,7 @@ def test_numbers_of_the_question_are_no_guesses() -> None:
         ),
         *("At first the answer A looks good. But the answer is B.", "Sydney", "It is Sydney."),
         *(" \n B\n", "It is not Canberra but Sydney", "B: Sydney"),
+        *("A. Perth\n\nThe correct answer is B. Sydney", "B. Sydney, not Perth"),
     ],
 )
 def test_a_choice_is_read(answer: str) -> None:
@@ -89,7 +90,17 @@ def test_a_choice_is_read(answer: str) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "?", "A good question!", "I don't know", "Canberra or Sydney", "E", "1", "But why"],
+    [
+        "",
+        "?",
+        "A good question!",
+        "I don't know",
+        "Canberra or Sydney",
+        "E",
+        "1",
+        "But why",
+        "A. Sydney",
+    ],
 )
 def test_no_choice_is_read_into_other_answers(answer: str) -> None:
     assert chosen(answer, OPTIONS) is None

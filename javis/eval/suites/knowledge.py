@@ -19,7 +19,7 @@ from javis.eval import short_answers
 from javis.eval.short_answers import LETTERS, chosen, named
 from javis.eval.suites.items import DATA, read_items, version_of
 
-LETTER_TOKENS = 24
+LETTER_TOKENS = 16
 SHORT_TOKENS = 48
 _PICK = {
     "en": "Answer with the letter of the right option only.",

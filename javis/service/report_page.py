@@ -111,8 +111,8 @@ _EFFORT = (
 
 
 def _table(words: Words, table: Table) -> str:
-    heads = ["version", *(name for name, _ in _COLUMNS)]
-    cells = [escape(words(f"report.{head}")) for head in heads]
+    cells = [escape(words("report.version"))]
+    cells += [escape(words(f"report.{name}")) for name, _ in _COLUMNS]
     cells += [escape(words.suite(suite)) for suite in table.suites]
     cells += [escape(words(f"report.{name}")) for name, _ in _EFFORT]
     cells += [escape(words(f"report.cost_{n}")) for n in ("local", "rented", "serverless")]

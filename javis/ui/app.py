@@ -13,6 +13,7 @@ from javis.ui.admin import AdminTab
 from javis.ui.answering import Answering, Controls
 from javis.ui.arena import ArenaCalls
 from javis.ui.calls import Calls
+from javis.ui.comparing import Comparing, ask_wire
 from javis.ui.controls import ControlBar, advanced_panel, toolbar_controls
 from javis.ui.dashboard import DashboardPage
 from javis.ui.defaults import attach_defaults, attach_memory
@@ -54,6 +55,10 @@ SCRIPTS = (
     "figures.js",
     "dashboard.js",
     "evaluate.js",
+    "compare.js",
+    "compare_figures.js",
+    "compare_answers.js",
+    "compare_votes.js",
     "train.js",
     "train_form.js",
     "train_live.js",
@@ -98,9 +103,12 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
                 place("jv-top")
                 bar = _chat(services)
                 place("jv-review")
+                place("jv-compare")
                 admin = AdminTab(services, edge)
         language = gr.Textbox(FALLBACK, visible="hidden", elem_id="jv-language")
         calls, live = _wires(texts)
+        comparing = Comparing(services)
+        ask_wire(comparing, edge)
         _answers(services, edge, live, bar)
         handlers = {
             **Calls(services, texts).table(),
@@ -111,6 +119,7 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
             **Versioning(services, texts).table(),
             **DashboardPage(services).table(),
             **Evaluating(services, texts).table(),
+            **comparing.table(),
             **admin.table(),
         }
         _questions(edge, calls, handlers)

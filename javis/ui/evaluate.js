@@ -116,11 +116,11 @@ function drawEvalForm() {
   const pick = (kind, name, label, note) =>
     el(
       "label",
-      { class: "jv-pick" },
-      el("input", { type: "checkbox", checked: EV[kind].includes(name), "data-pick": name, onchange: (e) => ((EV[kind] = toggle(EV[kind], name, e.target.checked)), drawEvalStart()) }),
+      { class: "jv-choice" },
+      el("input", { type: "checkbox", class: "jv-check", checked: EV[kind].includes(name), "data-pick": name, onchange: (e) => ((EV[kind] = toggle(EV[kind], name, e.target.checked)), drawEvalStart()) }),
       el("span", {}, el("strong", {}, label), note ? el("span", { class: "jv-hint" }, note) : ""),
     );
-  const fields = (key, rows) => el("fieldset", { class: "jv-picks" }, el("legend", {}, t(key)), rows);
+  const fields = (key, rows) => el("fieldset", { class: "jv-choices" }, el("legend", {}, t(key)), rows);
   const sample = el("div", { class: "jv-switch", role: "group", "aria-label": t("eval.sample") }, SAMPLES.map((n) => el("button", { "aria-pressed": String(EV.sample === n), onclick: () => ((EV.sample = n), drawEvalForm()) }, n === null ? t("eval.all") : number(n))));
   $("jv-eval-form").replaceChildren(
     card(

@@ -7,7 +7,7 @@ from typing import cast
 
 from javis.core.evaluation import ItemResult, SuiteName, SuiteReport
 from javis.core.types import Version
-from javis.service.evaluation import EvalRun
+from javis.service.eval_runs import EvalRun
 from javis.service.services import Services
 from javis.ui.edge import Edge, Handler, Json, Payload, User
 from javis.ui.texts import Texts

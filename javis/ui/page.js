@@ -167,6 +167,7 @@ async function start() {
   jvWires.draw = drawMarkdown;
   jvWires.calls.watch("value", () => onReply(jvWires.calls.props.value));
   jvWires.live.watch("value", () => onFrame(jvWires.live.props.value));
+  jvWires.ask.watch("value", () => onAsked(jvWires.ask.props.value));
   jvWires.keep = keepChoice;
   speak();
   relabel({ ...keptVersion(), ...keptTemperature() });
@@ -193,7 +194,7 @@ async function start() {
 
 // Gradio sets its parts up one after the other; all places must be there.
 (function whenReady() {
-  const places = ["jv-side", "jv-top", "jv-thread", "jv-input", "jv-buttons", "jv-review", "jv-train", "jv-versions", "jv-evaluate", "jv-dashboard", "jv-sections"];
-  if (window.jvWires?.live && places.every((id) => place(id))) start();
+  const places = ["jv-side", "jv-top", "jv-thread", "jv-input", "jv-buttons", "jv-review", "jv-compare", "jv-train", "jv-versions", "jv-evaluate", "jv-dashboard", "jv-sections"];
+  if (window.jvWires?.live && window.jvWires.ask && places.every((id) => place(id))) start();
   else setTimeout(whenReady, 20);
 })();

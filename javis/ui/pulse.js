@@ -74,6 +74,7 @@ function drawRunChip() {
 
 function drawLearning() {
   drawReview();
+  if (V.tab === "compare") openCompare();
   if (V.tab === "admin") openAdmin();
   if (pulse.known) {
     drawBanner();

@@ -1,7 +1,7 @@
 // Which view is shown. The address says it after its "#", so that a reload stays where it was and
 // the browser's "back" goes where it should.
 
-const VIEWS = { chat: [], review: ["cards", "list"], admin: ["train", "evaluate", "versions", "dashboard", "system"] };
+const VIEWS = { chat: [], review: ["cards", "list"], compare: ["table", "answers", "votes"], admin: ["train", "evaluate", "versions", "dashboard", "system"] };
 const V = { tab: "chat", section: "" };
 
 const isThere = (tab) => tab === "chat" || S.admin;
@@ -26,6 +26,7 @@ function showTab(tab, section = null, { record = true } = {}) {
   }
   paintTabs();
   if (V.tab === "review") openReview();
+  else if (V.tab === "compare") openCompare();
   else if (V.tab === "admin") openAdmin();
 }
 

@@ -106,6 +106,7 @@ GROWING = {
     "state": get_args(JobState),
     "history": get_args(Reason),
     "suite": tuple(name.replace("-", "_") for name in SUITES),
+    "eval": tuple(f"why_{name.replace('-', '_')}" for name in SUITES),
 }
 """The same, of what other parts of the program list: a new one there needs words here."""
 CHECKS = {

@@ -71,6 +71,7 @@ SCRIPTS = (
 )
 STYLES = (
     *("style.css", "chat.css", "controls.css", "learn.css", "train.css", "compare.css"),
+    "golden.css",
     "arena.css",
 )
 QUEUE_SIZE = 256

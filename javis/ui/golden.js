@@ -34,9 +34,32 @@ async function toggleGolden(id) {
 
 // Cards of Review are not drawn anew for a star: an edit in them would be lost.
 function paintStars() {
-  for (const button of document.querySelectorAll("#jv-review [data-golden]")) {
+  for (const button of document.querySelectorAll("#jv-review [data-golden], dialog [data-golden]")) {
     const on = GOLDEN.has(button.dataset.golden);
     button.setAttribute("aria-pressed", String(on));
     button.classList.toggle("is-on", on);
   }
+}
+
+// The whole set, in the dialog of Review.
+function goldenSection() {
+  const host = el("div", { id: "jv-golden" });
+  listGolden(host);
+  return el("section", {}, el("h3", {}, t("golden.title")), el("p", {}, t("golden.hint")), host);
+}
+
+async function listGolden(host) {
+  const found = await attempt(() => call("golden_rows"));
+  if (!found) return;
+  const none = el("p", { class: "jv-hint" }, t("golden.none"));
+  const rows = found.rows.map((r) =>
+    el(
+      "li",
+      {},
+      goldenButton(r.id),
+      el("div", {}, el("p", {}, el("strong", {}, r.message)), el("p", { class: r.wanted === null ? "jv-hint" : "" }, r.wanted ?? t("golden.open")), el("p", { class: "jv-hint" }, [new Date(r.at).toLocaleDateString(lang), r.earlier ? t("golden.earlier", { count: number(r.earlier) }) : ""].filter(Boolean).join(" · "))),
+    ),
+  );
+  const fold = el("details", {}, el("summary", {}, t("golden.count", { count: number(found.total) })), el("ul", { class: "jv-golden-rows" }, rows));
+  host.replaceChildren(found.total ? fold : none);
 }

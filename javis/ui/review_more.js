@@ -23,6 +23,7 @@ function reviewMore() {
     [
       el("section", {}, el("h3", {}, t("export.title")), el("p", {}, t("export.hint")), el("div", { class: "jv-form-row" }, el("label", { class: "jv-label" }, t("export.format"), format), el("label", { class: "jv-label" }, t("export.which"), which)), explain, el("div", { class: "jv-row" }, link)),
       el("section", {}, el("h3", {}, t("takein.title")), el("p", {}, t("takein.hint")), el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: () => file.click() }, icon("in"), t("takein.choose")), file), report, files),
+      goldenSection(),
       el("section", {}, el("label", { class: "jv-toggle" }, strict, el("span", {}, el("strong", {}, t("review.everything")), el("span", {}, t("review.everything_hint"))))),
     ],
     [],

@@ -193,6 +193,37 @@ def train(
         raise typer.Exit(1)
 
 
+@app.command("eval")
+def evaluate(
+    version: Annotated[
+        list[str] | None, typer.Option(help="Again for more; without: the one in use, and base.")
+    ] = None,
+    suites: Annotated[str | None, typer.Option(help="Names with commas; without: all.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="The first so many items of each suite.", min=1)
+    ] = None,
+    json_file: JsonFile = None,
+    data_dir: DataDir = None,
+    models_dir: ModelsDir = None,
+    engine: Engine = None,
+    model: Model = None,
+) -> None:
+    """Ask versions the suites' questions and say how well they do, and how sure that is."""
+    from javis.commands import evaluate as command
+
+    settings = settings_from(data_dir=data_dir, models_dir=models_dir, engine=engine, model=model)
+    wanted = [name.strip() for name in (suites or "").split(",") if name.strip()]
+    if not command.run(
+        settings,
+        typer.echo,
+        versions=version or [],
+        suites=wanted,  # type: ignore[arg-type]
+        sample=sample,
+        json_file=json_file,
+    ):
+        raise typer.Exit(1)
+
+
 @app.command()
 def jobs(data_dir: DataDir = None) -> None:
     """List the training runs, the newest first."""

@@ -15,6 +15,7 @@ from javis.api.chat import chat_router
 from javis.api.compare import compare_router
 from javis.api.conversations import conversations_router
 from javis.api.errors import envelope, install_handlers
+from javis.api.evaluations import evaluations_router
 from javis.api.export import export_router
 from javis.api.golden import golden_router
 from javis.api.health import health_router
@@ -62,7 +63,7 @@ def build_api(services: Services, auth: Auth) -> FastAPI:
     app.include_router(golden_router(services, auth))
     app.include_router(export_router(services, auth))
     # What learns stays apart from what answers.
-    for learning_router in (training_router, versions_router, compare_router):
+    for learning_router in (training_router, versions_router, compare_router, evaluations_router):
         app.include_router(learning_router(services, auth))
 
     @app.get("/docs", include_in_schema=False)

@@ -76,7 +76,9 @@ class EvalService:
         self._working = threading.Lock()
         """Held by the evaluation that is going on."""
         self._runs = EvalRuns()
-        self._made: dict[tuple[object, ...], SuiteReport] = {}
+        self._lock = threading.Lock()
+        self._made: dict[object, tuple[object, SuiteReport | None]] = {}
+        """The newest report of each suite and subject, with what it was made of."""
 
     # -- what there is -----------------------------------------------------------------------
 
@@ -88,11 +90,18 @@ class EvalService:
             for name, suite in self._suites().items()
         ]
 
-    def reports(self, versions: Sequence[str] | None = None) -> list[SuiteReport]:
-        """What is known of these versions, or of all of them, by version and suite."""
+    def current(self) -> str:
+        """The version that answers when none is named."""
+        return self._versions.current()
+
+    def reports(
+        self, versions: Sequence[str] | None = None, sample: int | None = None
+    ) -> list[SuiteReport]:
+        """What is known of these versions, or of all of them, by version and suite; with
+        `sample`, by the first so many items of each suite."""
         suites = self._suites().values()
         wanted = [v for v in self._versions.all() if versions is None or v.name in versions]
-        found = (self._report(suite, self._subject(v)) for v in wanted for suite in suites)
+        found = (self._report(suite, self._subject(v), sample) for v in wanted for suite in suites)
         return [report for report in found if report is not None]
 
     def results(self, suite: SuiteName, version: str) -> list[ItemResult]:
@@ -298,18 +307,22 @@ class EvalService:
     def _all_results(self, suites: Sequence[Suite], of: Version, sample: int | None) -> Results:
         return {s.name: self._results(s, self._subject(of), sample) for s in suites}
 
-    def _report(self, suite: Suite, subject: Subject) -> SuiteReport | None:
+    def _report(self, suite: Suite, subject: Subject, sample: int | None) -> SuiteReport | None:
         stamp = self._cache.stamp(subject, suite.name, suite.data_version)
-        if not stamp[1]:
-            return None
         # The user's own questions come and go without another data version.
-        items = tuple(item.id for item in suite.items())
-        key = (subject, suite.name, suite.data_version, stamp, items)
-        if key not in self._made:
-            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp[0]))
-            results = self._results(suite, subject, None)
-            self._made[key] = make_report(suite, subject, results, len(suite.items()), at)
-        return self._made[key]
+        items = tuple(item.id for item in runner.sampled(suite, sample))
+        where = (subject, suite.name, sample)
+        with self._lock:
+            state, made = self._made.get(where, (None, None))
+        if state != (suite.data_version, stamp, items):
+            made = None
+            if stamp[1] and (results := self._results(suite, subject, sample)):
+                at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp[0]))
+                made = make_report(suite, subject, results, len(items), at)
+            with self._lock:
+                # One for each place, so that old ones do not pile up.
+                self._made[where] = ((suite.data_version, stamp, items), made)
+        return made
 
     def _left(
         self, versions: Sequence[Version], suites: Sequence[Suite], sample: int | None
@@ -320,8 +333,9 @@ class EvalService:
         return sum(runner.missing(s, subject, self._cache, sample) for s, subject in pairs)
 
     def _pace(self, suite: Suite, subjects: Sequence[Subject]) -> float | None:
-        seconds = [r.seconds for s in subjects for r in self._results(suite, s, None)]
-        return median(seconds) / self._workers if seconds else None
+        reports = [r for s in subjects if (r := self._report(suite, s, None)) and r.seconds]
+        paces = [report.seconds / report.done for report in reports]
+        return median(paces) / self._workers if paces else None
 
 
 def _ahead(progress: runner.Progress | None, before: int, total: int) -> runner.Progress | None:

@@ -193,10 +193,12 @@ class TrainEvent:
     number: int
     at: str
     kind: str
-    """`phase`, `step`, `eval`, `sample`, `checkpoint`, `warning`, `done` or `failed`."""
+    """`phase`, `step`, `eval`, `sample`, `checkpoint`, `warning`, `done` or `failed`; after the
+    trainer's end `questions`."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """step: step, total, loss, learning_rate, tokens_per_s, memory_bytes, eta_s, epoch;
-    eval: step, loss; sample: step, prompt, before, after; failed: code, message, values."""
+    eval: step, loss; sample: step, prompt, before, after; failed: code, message, values;
+    questions: done, total, eta_s."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ class Progress:
     tokens_per_s: float | None = None
     memory_bytes: int | None = None
     learning_rate: float | None = None
+    asked: int | None = None
+    """Questions of the gate's suites that have been answered, once it has come so far."""
+    questions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,14 @@ def progress_of(events: Sequence[TrainEvent]) -> Progress:
     """From the newest events of each kind."""
     step: Mapping[str, Any] = {}
     scored: Mapping[str, Any] = {}
+    asked: Mapping[str, Any] = {}
     for event in reversed(events):
         if event.kind == "step" and not step:
             step = event.values
         elif event.kind == "eval" and not scored:
             scored = event.values
+        elif event.kind == "questions" and not asked and not step:
+            asked = event.values
         if step and scored:
             break
     return Progress(
@@ -53,8 +59,10 @@ def progress_of(events: Sequence[TrainEvent]) -> Progress:
         total_steps=step.get("total"),
         loss=step.get("loss"),
         eval_loss=scored.get("loss"),
-        eta_s=step.get("eta_s"),
+        eta_s=(asked or step).get("eta_s"),
         tokens_per_s=step.get("tokens_per_s"),
         memory_bytes=step.get("memory_bytes"),
         learning_rate=step.get("learning_rate"),
+        asked=asked.get("done"),
+        questions=asked.get("total"),
     )

@@ -70,9 +70,11 @@ function drawLive() {
   if (shown.ended) return drawOutcome(host, shown, events);
   const folds = openFolds(host);
   const p = shown.progress || {};
-  const share = p.total ? Math.min(1, p.step / p.total) : 0;
+  const asking = shown.phase === "evaluating" && p.questions;
+  const share = asking ? p.asked / p.questions : p.total ? Math.min(1, p.step / p.total) : 0;
   const facts = [
-    p.total ? t("live.step", { step: number(p.step), total: number(p.total) }) : "",
+    asking ? t("live.asked", { done: number(p.asked), total: number(p.questions) }) : "",
+    p.total && !asking ? t("live.step", { step: number(p.step), total: number(p.total) }) : "",
     Number.isFinite(p.eta_s) && share < 1 ? t("live.eta", { time: roughTime(p.eta_s) }) : "",
     Number.isFinite(p.loss) ? t("live.loss", { loss: number(p.loss, 3) }) : "",
     Number.isFinite(p.learning_rate) ? t("live.rate", { rate: p.learning_rate.toExponential(1) }) : "",

@@ -57,6 +57,8 @@ def test_a_good_candidate_is_asked_and_published(make_training: Make) -> None:
     kinds = [e for e in site.training.events(job.id) if e.kind in ("phase", "questions")]
     assert [e.values["phase"] for e in kinds if e.kind == "phase"] == ["training", "evaluating"]
     assert kinds[-1].values["done"] == kinds[-1].values["total"] == 32
+    progress = site.training.job(job.id).progress
+    assert (progress.asked, progress.questions, progress.step) == (32, 32, 4)
     assert "candidate" not in [v.name for v in site.versions.all()]
 
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 
 from javis.core.arena import VOTES, ArenaPlan, Duel, Match, Side, Standings
 from javis.core.errors import Busy, UserInputError
 from javis.core.types import MAX_MESSAGE_CHARS, Message, Turn, Version, check_text
 from javis.eval import arena as statistics
-from javis.service.admission import Ticket
 from javis.service.answerer import Answerer, Options, draw_seed
 from javis.service.chat import ChatService
-from javis.service.duel import DuelFrame, LiveDuel, can_be_judged
+from javis.service.duel import DuelFrame, LiveDuel, Place, can_be_judged
 from javis.service.preferences import Preferences
 from javis.service.versions import VersionService
 from javis.store import Store, new_turn_id, now_iso
@@ -208,20 +206,17 @@ class ArenaService:
         self, owner: str, mine: Turn, theirs: Turn, messages: Sequence[Message]
     ) -> Iterator[Turn | DuelFrame]:
         """Both answers at once, or one after the other where the engine has one place."""
-        with ExitStack() as places:
-            first = places.enter_context(self._answerer.admission.ticket())
-            second = self._second(places)
+        with Place(self._answerer.admission) as first:
+            try:
+                second = Place(self._answerer.admission)
+            except Busy:
+                second = None
             if second is not None:
-                yield from self._both(owner, mine, theirs, messages, (first, second))
+                with second:
+                    yield from self._both(owner, mine, theirs, messages, (first, second))
                 return
         # No room for two: one answer is what was asked for.
         yield from self._answerer.run(owner, mine, messages)
-
-    def _second(self, places: ExitStack) -> Ticket | None:
-        try:
-            return places.enter_context(self._answerer.admission.ticket())
-        except Busy:
-            return None
 
     def _both(
         self,
@@ -229,7 +224,7 @@ class ArenaService:
         mine: Turn,
         theirs: Turn,
         messages: Sequence[Message],
-        tickets: tuple[Ticket, Ticket],
+        places: tuple[Place, Place],
     ) -> Iterator[Turn | DuelFrame]:
         conversation = mine.conversation_id or self._answerer.new_conversation(owner, mine.user)
         mine, theirs = (replace(t, conversation_id=conversation) for t in (mine, theirs))
@@ -239,7 +234,7 @@ class ArenaService:
         with self._answerer.alive(conversation) as stop:
             self._store.duels.pass_over(conversation)
             self._store.duels.open(duel, left, right)
-            live = LiveDuel(self._store, self._answerer, duel, (left, right), messages, tickets)
+            live = LiveDuel(self._store, self._answerer, duel, (left, right), messages, places)
             self._live[duel.id] = live
             try:
                 yield from live.frames(stop)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from types import TracebackType
 
 from javis.core.arena import Duel, Side, other
 from javis.core.errors import JavisError, UserInputError
 from javis.core.types import Message, Turn
-from javis.service.admission import Ticket
+from javis.service.admission import Admission, Ticket
 from javis.service.answerer import Answerer
 from javis.store import Store
 from javis.store.duels import hidden
@@ -48,6 +50,32 @@ def can_be_judged(turns: Sequence[Turn]) -> None:
         raise UserInputError("too_early", "Vote once both answers have begun.")
 
 
+class Place:
+    """A place at the engine for one of two answers; left once, by whoever comes first.
+
+    The first answer has to leave it by itself: where the engine has but one place, the second
+    one waits for it.
+    """
+
+    def __init__(self, admission: Admission) -> None:
+        self._stack = ExitStack()
+        self.ticket: Ticket = self._stack.enter_context(admission.ticket())
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
 class LiveDuel:
     """The two writers, each in a thread of its own, and what is to be shown of them."""
 
@@ -58,7 +86,7 @@ class LiveDuel:
         duel: Duel,
         turns: tuple[Turn, Turn],
         messages: Sequence[Message],
-        tickets: tuple[Ticket, Ticket],
+        places: tuple[Place, Place],
     ) -> None:
         self._store = store
         self._answerer = answerer
@@ -71,11 +99,12 @@ class LiveDuel:
         self._stops: dict[Side, threading.Event] = {side: threading.Event() for side in SIDES}
         self._news = threading.Condition()
         self._changes = 0
+        self._writing = len(SIDES)
         self._threads = [
             threading.Thread(
-                target=self._write, args=(side, ticket), name=f"arena-{side}", daemon=True
+                target=self._write, args=(side, place), name=f"arena-{side}", daemon=True
             )
-            for side, ticket in zip(SIDES, tickets, strict=True)
+            for side, place in zip(SIDES, places, strict=True)
         ]
 
     def frames(self, stop: threading.Event) -> Iterator[Turn | DuelFrame]:
@@ -112,7 +141,7 @@ class LiveDuel:
 
     def _growing(self, stop: threading.Event) -> Iterator[Turn | DuelFrame]:
         seen = -1
-        while any(thread.is_alive() for thread in self._threads):
+        while self._writing:
             with self._news:
                 self._news.wait_for(lambda: self._changes != seen, WAIT_S)  # noqa: B023
                 seen = self._changes
@@ -129,9 +158,9 @@ class LiveDuel:
                 return self._turns[self._shown]
             return DuelFrame(self._duel.id, *(hidden(self._turns[side]) for side in SIDES))
 
-    def _write(self, side: Side, ticket: Ticket) -> None:
+    def _write(self, side: Side, place: Place) -> None:
         turn = self._turns[side]
-        chunks = self._answerer.asked(turn, self._messages, self._stops[side], ticket)
+        chunks = self._answerer.asked(turn, self._messages, self._stops[side], place.ticket)
         try:
             for grown in self._answerer.kept(turn, chunks, self._put):
                 turn = grown
@@ -141,6 +170,12 @@ class LiveDuel:
                 LOG.error("an answer broke off", exc_info=error)
             self._errors[side] = error
             self._take(side, replace(turn, finish="error", error=str(error)))
+        finally:
+            place.close()
+            with self._news:
+                self._writing -= 1
+                self._changes += 1
+                self._news.notify_all()
 
     def _take(self, side: Side, turn: Turn) -> None:
         with self._news:

@@ -225,6 +225,58 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Versions, base, ids of runs; without: the newest.")
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Train these first, on the same data: lora,qlora,prompt,ia3,dpo,kto."),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="default, deep, quick or light.")] = "default",
+    max_steps: Annotated[int | None, typer.Option(help="Train no longer than this.", min=1)] = None,
+    suites: Annotated[
+        str | None, typer.Option(help="Asked of what was trained: names with commas, or none.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="The first so many items of each suite.", min=1)
+    ] = None,
+    report: Annotated[bool, typer.Option(help="Write the report.")] = True,
+    data_dir: DataDir = None,
+    models_dir: ModelsDir = None,
+    exports_dir: ExportsDir = None,
+    engine: Engine = None,
+    model: Model = None,
+) -> None:
+    """Put versions side by side, or methods: loss, scores, parameters, time, size, cost."""
+    from javis.commands import compare as command
+    from javis.commands import study
+    from javis.store import open_store
+
+    settings = settings_from(
+        data_dir=data_dir,
+        models_dir=models_dir,
+        exports_dir=exports_dir,
+        engine=engine,
+        model=model,
+    )
+    with open_store(_existing(settings.journal)) as store:
+        if methods is None:
+            command.run(settings, store, typer.echo, names or [], write=report)
+            return
+        study.run(
+            settings,
+            store,
+            typer.echo,
+            study.methods_of(methods),
+            preset=preset,
+            max_steps=max_steps,
+            suites=study.suites_of(suites),
+            sample=sample,
+        )
+
+
+@app.command()
 def jobs(data_dir: DataDir = None) -> None:
     """List the training runs, the newest first."""
     from javis.commands.train import listing

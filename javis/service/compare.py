@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from javis.core.learning import Prices
 from javis.core.types import MAX_MESSAGE_CHARS, Chunk, Message, SamplingParams, check_text
 from javis.eval.charts import Chart, charts
 from javis.eval.compare import compare, same_questions
-from javis.eval.comparison import Source, Table
+from javis.eval.comparison import Note, Source, Table
 from javis.service.compare_reports import Reports
 from javis.service.compare_scores import Scores
 from javis.service.compare_sources import Sources
@@ -117,15 +117,17 @@ class CompareService:
         """What can be compared: the base and the versions, oldest first. Runs go by their id."""
         return self._sources.names()
 
-    def table(self, names: Sequence[str] = ()) -> Comparison:
+    def table(self, names: Sequence[str] = (), notes: Sequence[Note] = ()) -> Comparison:
         """These versions (or ids of runs) side by side; without any, the base and the newest.
 
+        `notes` are what else a reader must know.
         Raises NotFound for a name that is nothing, UserInputError for too many.
         """
         sources = self._sources.of(self._chosen(names))
         reports = self._scores.reports(sources) if self._scores else []
         results = self._scores.results if self._scores else _nothing
         table = compare(sources, reports, results, self._preferences.prices())
+        table = replace(table, notes=(*notes, *table.notes))
         return Comparison(table, charts(table, self._filters()))
 
     def _chosen(self, names: Sequence[str]) -> Sequence[str]:
@@ -147,10 +149,13 @@ class CompareService:
 
     def report(self, names: Sequence[str] = ()) -> Path:
         """Write the table, its figures and a page that shows them; returns the folder."""
-        # Heavy: matplotlib.
-        from javis.service.compare_files import files_of
+        return self.save(self.table(names))
 
-        return self._reports.save(files_of(self.table(names)))
+    def save(self, comparison: Comparison) -> Path:
+        """Write the report of a comparison that is there already."""
+        from javis.service.compare_files import files_of  # heavy: matplotlib
+
+        return self._reports.save(files_of(comparison))
 
     @property
     def saved(self) -> Reports:

@@ -58,4 +58,6 @@ class Words:
             values["suite"] = self.suite(values["suite"])
         if "versions" in values:
             values["versions"] = ", ".join(map(str, values["versions"]))
+        if "method" in values:
+            values["method"] = self.method(str(values["method"]))
         return self(f"report.note_{note.code}", column=self("report.loss_change"), **values)

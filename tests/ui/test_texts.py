@@ -12,6 +12,7 @@ from typing import get_args
 
 import pytest
 
+from javis.commands import study
 from javis.core.errors import ContextOverflow, EngineError, JavisError, UserInputError
 from javis.core.evaluation import SUITES
 from javis.core.learning import FLAG_KINDS, METHODS, JobState, Prices, Status
@@ -84,7 +85,8 @@ FAMILIES = {
 """Words whose keys the script puts together."""
 NOTES = tuple(
     f"note_{code}"
-    for code in re.findall(r'Note\("([a-z_]+)"', Path(compare.__file__).read_text("utf-8"))
+    for module in (compare, study)
+    for code in re.findall(r'Note\("([a-z_]+)"', Path(module.__file__).read_text("utf-8"))
 )
 PANELS = [p for c in charts.charts(Table((), "", (), (), "suite", ()), {}) for p in c.panels]
 GROWING = {

@@ -46,8 +46,14 @@ def test_a_star_in_review_by_key(open_page: Open, own: Served) -> None:
     expect(star).to_have_attribute("aria-pressed", "true")
     expect(page.locator(".jv-toast")).to_contain_text("원하는 답변을 써 주세요")
     assert len(own.services.golden.rows()) == 1
-    star.click()
+    page.locator("#jv-review-more").click()
+    page.locator("#jv-golden summary").click()
+    listed = page.locator("#jv-golden li")
+    expect(listed).to_contain_text("Tea?")
+    expect(listed).to_contain_text("아직 비교할 답변이 없습니다")
+    listed.locator("[data-golden]").click()
     expect(star).to_have_attribute("aria-pressed", "false")
+    expect(listed.locator("[data-golden]")).to_have_attribute("aria-pressed", "false")
     assert own.services.golden.rows() == []
 
 

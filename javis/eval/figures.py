@@ -46,6 +46,14 @@ _COLUMNS = 3
 def draw(chart: Chart, words: Words, names: Mapping[str, str]) -> bytes:
     """The chart as a PNG. `names` are what to call the versions; each keeps its colour by its
     place in there, in every chart."""
+    out = io.BytesIO()
+    # No metadata: the same data give the same bytes.
+    figure_of(chart, words, names).savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def figure_of(chart: Chart, words: Words, names: Mapping[str, str]) -> Figure:
+    """The chart with its panels as axes, before it is a picture."""
     columns = 2 if len(chart.panels) in (2, 4) else min(_COLUMNS, len(chart.panels))
     rows = math.ceil(len(chart.panels) / columns)
     width = 8.4 if columns == 1 else 4.8 * columns
@@ -58,10 +66,7 @@ def draw(chart: Chart, words: Words, names: Mapping[str, str]) -> bytes:
     for text in figure.findobj(Text):
         text.set_fontfamily(families())
         text.set_color(INK)
-    out = io.BytesIO()
-    # No metadata: the same data give the same bytes.
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    return figure
 
 
 @cache

@@ -161,20 +161,25 @@ class ChatModel:
             ) from None
 
     def _sent(self, body: dict[str, Any], host: str) -> bytes:
-        for attempt in range(1, _TRIES + 1):
+        tries = 0
+        while True:
+            tries += 1
             try:
                 with _OPENER.open(self._request(body), timeout=self.timeout_s) as answer:
                     return bytes(answer.read(MAX_REPLY_BYTES))
             except urllib.error.HTTPError as error:
-                why = f"{error.code} {self._told(error)}".strip()
-                passing = error.code == 429 or error.code >= 500
-                if not passing or attempt == _TRIES:
+                told = self._told(error)
+                fitting = _fitting(body, told) if error.code == 400 else None
+                if fitting is not None:
+                    body, tries = fitting, 0
+                    continue
+                if tries == _TRIES or (error.code != 429 and error.code < 500):
                     raise EngineError(
                         "judge_refused",
                         "The judge at {host} refused: {why}. See JUDGE_URL, JUDGE_MODEL and "
                         "JUDGE_KEY.",
                         host=host,
-                        why=why,
+                        why=f"{error.code} {told}".strip(),
                     ) from None
             except ValueError:
                 # Its words would hold the address or the key as they were written.
@@ -184,15 +189,14 @@ class ChatModel:
                     "one line of plain letters.",
                 ) from None
             except (OSError, HTTPException) as error:
-                if attempt == _TRIES:
+                if tries == _TRIES:
                     raise EngineError(
                         "judge_unreachable",
                         "The judge at {host} cannot be reached ({why}).",
                         host=host,
                         why=self._clean(str(getattr(error, "reason", error)) or "no answer"),
                     ) from None
-            sleep(self.wait_s * attempt)
-        raise AssertionError  # the last try returns or raises
+            sleep(self.wait_s * tries)
 
     def _request(self, body: dict[str, Any]) -> urllib.request.Request:
         address = self.url.rstrip("/") + "/chat/completions"
@@ -234,6 +238,16 @@ def _content(data: bytes) -> str:
     if not isinstance(content, str):
         raise TypeError
     return content
+
+
+def _fitting(body: dict[str, Any], told: str) -> dict[str, Any] | None:
+    """The request without what a model that thinks refuses; None when it refuses another thing."""
+    if "max_tokens" in told and "max_tokens" in body:
+        rest = {name: value for name, value in body.items() if name != "max_tokens"}
+        return rest | {"max_completion_tokens": 8 * MAX_TOKENS}
+    if "temperature" in told and "temperature" in body:
+        return {name: value for name, value in body.items() if name != "temperature"}
+    return None
 
 
 def _host(url: str) -> str:

@@ -153,6 +153,20 @@ def test_a_busy_judge_is_asked_again() -> None:
     assert len(seen) == 3
 
 
+def test_a_judge_that_thinks_gets_what_it_takes() -> None:
+    picky = (
+        refusal(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."),
+        refusal(400, "Unsupported value: 'temperature' does not support 0 with this model."),
+    )
+    with server(*picky, said("A")) as (url, seen):
+        assert model(url)([]) == "A"
+    assert {"max_tokens", "temperature"} & seen[-1]["body"].keys() == set()
+    assert seen[-1]["body"]["max_completion_tokens"] > 1000
+    with server(*picky, *picky) as (url, seen):
+        assert failure(model(url)).code == "judge_refused"
+    assert len(seen) == 3, "what was left out once is not asked for again"
+
+
 def test_a_refusal_is_told_without_the_key() -> None:
     with server(refusal(401, f"Incorrect API key provided: {KEY}.")) as (url, seen):
         error = failure(model(url))

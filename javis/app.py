@@ -22,6 +22,7 @@ from javis.core.settings import Settings
 from javis.engine import catalog, hardware
 from javis.engine.pausing import PausingEngine
 from javis.service.learning import train_base
+from javis.service.own_results import forget_gone
 from javis.service.publishing import publisher_for
 from javis.service.review_warming import Warming
 from javis.service.services import Services, join
@@ -131,6 +132,7 @@ def open_data(settings: Settings, say: Say) -> Store:
     if interrupted := store.conversations.mark_interrupted():
         say(f"Answers cut off when JAVIS last ended: {interrupted}. Their texts are kept.")
     store.conversations.purge(PURGE_AFTER_S)
+    forget_gone(settings.data_dir / "eval", store)
     return store
 
 

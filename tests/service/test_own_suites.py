@@ -12,6 +12,7 @@ from javis.core.evaluation import Item
 from javis.core.settings import Settings
 from javis.core.types import Message, SamplingParams
 from javis.eval.judge import PairJudge
+from javis.service.own_results import forget_gone
 from javis.service.own_suites import SEEN, UNSEEN, HeldOut, judge_of, own_suites
 from javis.service.run_files import divide, from_approved
 from tests.service.conftest import Application, Make
@@ -118,6 +119,30 @@ def test_a_set_that_grows_is_asked_only_what_is_new(app: Application, counting: 
     app.services.feedback.rate("local", turns[1], "bad", correction="Black.")
     assert evaluate()[:2] == (2, 2)
     assert len(counting.asked) == 4, "compared with another answer it is another question"
+
+
+def test_results_go_with_the_conversation(app: Application) -> None:
+    evaluation, store = app.services.evaluation, app.store.conversations
+    kept, deleted = talk(app, 2)
+    for turn in (kept, deleted):
+        app.services.golden.mark(turn)
+    run = evaluation.start(["base"], ["golden"], None, "local")
+    evaluation.wait(run.id, 10)
+    folder = app.services.settings.data_dir / "eval"
+    (path,) = folder.glob("*/golden-*.jsonl")
+    with path.open("ab") as file:
+        file.write(b'{"item": "torn')
+    conversation = store.turns_by_id([deleted])[deleted].conversation_id
+    store.delete(conversation, "local")
+    assert forget_gone(folder, app.store) == 0, "it may be restored"
+    store.purge(0)
+    assert forget_gone(folder, app.store) == 1
+    assert kept in path.read_text()
+    assert deleted not in path.read_text()
+    assert forget_gone(folder, app.store) == 0
+    (report,) = evaluation.reports()
+    assert (report.items, report.done) == (1, 1)
+    assert forget_gone(folder / "nowhere", app.store) == 0
 
 
 def test_held_out_rows_are_weighed_by_the_engine(app: Application, counting: Counting) -> None:

@@ -11,8 +11,9 @@ import unicodedata
 from collections.abc import Sequence
 
 LETTERS = "ABCD"
-_MAX_NUMBERS = 3
-"""An answer with more numbers that the question does not have is a list of guesses."""
+_MAX_GUESSES = 3
+_SHORT_WORDS = 3
+_SEPARATOR = re.compile(r"[,;/\n]|\b(?:or|and)\b|(?<=\S)(?:이나|또는)\s")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _PARTICLES = "은는이가을를의에로와과도만라입였인야"
 """What may follow a Korean word of one syllable; after a longer one anything may."""
@@ -24,6 +25,10 @@ _LETTER_NAMED = re.compile(
     r"(?:\s+is|\s*은|\s*는|\s*이)?[\s:*(\"']*([A-D])(?![A-Za-z])"
 )
 
+_MORE_LETTERS = re.compile(
+    r"[)*\"']*\s*(?:[,/&]|or\b|and\b|또는|이나|나|와|과)\s*(?:or\s+|and\s+)?[(*\"']*[A-D](?![A-Za-z])"
+)
+
 
 def plain(text: str) -> str:
     """One spelling of what looks or means the same: width, case, apostrophes, 1,024."""
@@ -32,14 +37,17 @@ def plain(text: str) -> str:
     return re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
 
 
-def named(
-    answer: str, accepted: Sequence[str], question: str = "", max_numbers: int = _MAX_NUMBERS
-) -> str | None:
+def guessing(answer: str, question: str) -> bool:
+    """Whether an answer lists many things where one was asked for."""
+    numbers = set(_NUMBER.findall(plain(answer))) - set(_NUMBER.findall(plain(question)))
+    parts = [part for part in _SEPARATOR.split(answer) if part.strip()]
+    short = [part for part in parts if len(part.split()) <= _SHORT_WORDS]
+    return len(numbers) > _MAX_GUESSES or len(short) > _MAX_GUESSES
+
+
+def named(answer: str, accepted: Sequence[str]) -> str | None:
     """The first of `accepted` that the answer gives, or None."""
     text = plain(answer)
-    asked = set(_NUMBER.findall(plain(question)))
-    if len(set(_NUMBER.findall(text)) - asked) > max_numbers:
-        return None
     for wanted in accepted:
         for found in _pattern(plain(wanted)).finditer(text):
             denied = _DENIED_BEFORE.search(text[: found.start()]) or _DENIED_AFTER.search(
@@ -82,6 +90,8 @@ def chosen(answer: str, options: Sequence[str]) -> int | None:
     if not letters:
         given = _given(text, options)
         return given[0] if len(given) == 1 else None
+    if _MORE_LETTERS.match(text[letters[-1].end() :]):
+        return None
     index = LETTERS.index(letters[-1][1])
     beside = _given(text[letters[-1].end() :].split("\n", 1)[0], options)
     return index if index < len(options) and (not beside or index in beside) else None
@@ -89,7 +99,7 @@ def chosen(answer: str, options: Sequence[str]) -> int | None:
 
 def _given(text: str, options: Sequence[str]) -> list[int]:
     """Indexes of the options named in a text."""
-    return [at for at, option in enumerate(options) if named(text, [option], " ".join(options))]
+    return [at for at, option in enumerate(options) if named(text, [option])]
 
 
 def _hangul(character: str) -> bool:

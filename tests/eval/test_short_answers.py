@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from javis.eval.short_answers import chosen, named
+from javis.eval.short_answers import chosen, guessing, named
 
+LISTS = ("A, B, C, D", "A or B", "B and C", "A/B", "A와 B", "(A), (B)", "The answer is A or B")
 OPTIONS = ("Canberra", "Sydney", "Melbourne", "Perth")
 
 
@@ -51,7 +52,6 @@ def test_a_right_answer_is_seen(answer: str, accepted: str) -> None:
         ("-12", "12"),
         ("개구리", "개"),
         ("고래", "래"),
-        ("10, 11, 12, 13, 14", "12"),
         ("fourteen", "four"),
         ("11024", "1024"),
         ("SouthAmerica", "South America"),
@@ -61,10 +61,34 @@ def test_a_wrong_answer_is_not(answer: str, accepted: str) -> None:
     assert named(answer, [accepted]) is None
 
 
-def test_numbers_of_the_question_are_no_guesses() -> None:
-    question = "What is 1 + 2 + 3 + 4?"
-    assert named("1 + 2 + 3 + 4 is 10.", ["10"], question) == "10"
-    assert named("1 + 2 + 3 + 4 is 10.", ["10"]) is None
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "10, 11, 12, 13, 14",
+        "It may be 10 or 11 or 12 or even 13.",
+        "Paris, Lyon, Nice, Lille",
+        "- Paris\n- Lyon\n- Nice\n- Lille",
+        "파리, 리옹, 니스, 릴",
+        "Paris or Lyon or Nice or Lille",
+    ],
+)
+def test_a_list_is_guessing(answer: str) -> None:
+    assert guessing(answer, "Which one?")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "Paris, France",
+        "It is Paris, which is also the largest city of France, and its capital since long ago.",
+        "9 + 8 + 7 + 6 = 30",
+        "1945, on 2 September",
+        "파리입니다. 프랑스의 수도이고, 가장 큰 도시입니다.",
+    ],
+)
+def test_a_sentence_is_not(answer: str) -> None:
+    assert not guessing(answer, "What is 9 + 8 + 7 + 6?")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +105,12 @@ def test_numbers_of_the_question_are_no_guesses() -> None:
         ),
         *("At first the answer A looks good. But the answer is B.", "Sydney", "It is Sydney."),
         *(" \n B\n", "It is not Canberra but Sydney", "B: Sydney"),
-        *("A. Perth\n\nThe correct answer is B. Sydney", "B. Sydney, not Perth"),
+        *(
+            "A. Perth\n\nThe correct answer is B. Sydney",
+            "B. Sydney, not Perth",
+            "B, not A",
+            "B, as A is wrong",
+        ),
     ],
 )
 def test_a_choice_is_read(answer: str) -> None:

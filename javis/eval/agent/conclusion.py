@@ -12,8 +12,6 @@ _MARK = re.compile(
     r"(?:\bfinal answer|\banswer|정답|최종 답|답변|답)\s*(?:is|은|는)?\s*[:：]", re.I
 )
 _NUMBER = re.compile(r"(?<![A-Za-z0-9.])[-−]?\d+(?:,\d{3})*(?:\.\d+)?")
-_MANY = 30
-"""Numbers that an answer may hold beside the one asked for: a timetable's row has some."""
 _DECORATION = re.compile(r"[*_`$\\]")
 
 
@@ -59,7 +57,7 @@ def says(answer: str, *, all_of: Sequence[Sequence[str]], none_of: Sequence[str]
     """The whole answer names one of each list of `all_of` and nothing of `none_of`."""
 
     def told(words: Sequence[str]) -> bool:
-        return named(answer, words, max_numbers=_MANY) is not None
+        return named(answer, words) is not None
 
     return all(map(told, all_of)) and not any(told([word]) for word in none_of)
 

@@ -16,7 +16,7 @@ from functools import cached_property
 from javis.core.evaluation import Asker, Item, ItemResult, Likelihood, SuiteName
 from javis.core.types import Message
 from javis.eval import short_answers
-from javis.eval.short_answers import LETTERS, chosen, named
+from javis.eval.short_answers import LETTERS, chosen, guessing, named
 from javis.eval.suites.items import DATA, read_items, version_of
 
 LETTER_TOKENS = 16
@@ -110,7 +110,7 @@ def _short(item: Item, ask: Asker) -> ItemResult:
     question: str = item.data["question"]
     prompt = [Message("user", f"{question}\n{_BRIEF[item.language]}")]
     answer = ask.reply(prompt, max_tokens=SHORT_TOKENS)
-    found = named(answer, item.data["accepted"], question)
+    found = None if guessing(answer, question) else named(answer, item.data["accepted"])
     score = float(found is not None)
     return ItemResult(
         item.id,

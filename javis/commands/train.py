@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from javis.commands.evaluate import opened
 from javis.commands.versions import promote
 from javis.core.learning import TERMINAL, JobState, TrainEvent, TrainJob
 from javis.core.settings import Settings
 from javis.core.types import BASE, Version
 from javis.engine import catalog, hardware
-from javis.service.admission import Admission
-from javis.service.evaluation import EvalService, Suites
 from javis.service.examining import Examiner
 from javis.service.golden import GoldenService
 from javis.service.learning import Learning, join_learning, train_base
@@ -24,14 +22,11 @@ from javis.service.publishing import publisher_for
 from javis.service.review import ReviewService
 from javis.service.services import public_suites
 from javis.service.training import TrainingService
-from javis.service.versions import VersionService
 from javis.store import Store
 from javis.versions.registry import Registry
 
 OWNER = "local"
 _POLL_S = 0.5
-_PARALLEL = 8
-"""Questions at once."""
 Say = Callable[[str], None]
 
 
@@ -71,29 +66,9 @@ def open_learning(settings: Settings, store: Store, say: Say) -> Learning:
         DiskShelf(settings, Registry(settings.models_dir)),
         train_base(choice, path),
         publisher_for(settings.models_dir, choice, path),
-        examiner=Examiner(lambda: evaluation(settings, own.beside(public_suites), say)),
+        # Its engine is loaded only then, when the trainer's memory is free.
+        examiner=Examiner(lambda: opened(settings, own.beside(public_suites), say)),
     )
-
-
-@contextmanager
-def evaluation(settings: Settings, suites: Suites, say: Say) -> Iterator[EvalService]:
-    """Asks suites with an engine of its own, which is loaded only now: the trainer, which needs
-    the memory, has ended."""
-    from javis.app import load_engine  # heavy
-
-    found = hardware.detect()
-    choice = catalog.resolve(settings, found)
-    say("The gate asks its suites …")
-    # Nobody chats with it.
-    wide = settings.model_copy(update={"parallel": settings.parallel or _PARALLEL})
-    engine = load_engine(wide, choice, found.cores, say)
-    try:
-        versions = VersionService(engine, Registry(settings.models_dir))
-        line = Admission(engine.info.parallel, settings.queue)
-        folder = settings.data_dir / "eval"
-        yield EvalService(engine, versions, line, folder, suites, workers=engine.info.parallel)
-    finally:
-        engine.close()
 
 
 def run(settings: Settings, store: Store, say: Say, *, follow: bool, **options: Any) -> JobState:

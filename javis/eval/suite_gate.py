@@ -29,6 +29,10 @@ _MARGINS: Mapping[SuiteName, float] = {
     "thumbs-down": 0.10,
 }
 
+_SAMPLE: Mapping[SuiteName, int] = dict.fromkeys(GATED, 24) | {"knowledge": 32, "agent": 12}
+"""About two minutes with the embedded model on two cores. A question about knowledge takes the
+least, one for an agent, of several turns, the most."""
+
 
 @dataclass(frozen=True, slots=True)
 class SuiteRule:
@@ -36,7 +40,7 @@ class SuiteRule:
 
     names: tuple[SuiteName, ...] = GATED
     """The suites that are asked, those of them that have questions."""
-    sample: int = 32
+    sample: Mapping[SuiteName, int] = field(default_factory=lambda: dict(_SAMPLE))
     """Questions of each suite; its first ones, which are a fair sample."""
     margins: Mapping[SuiteName, float] = field(default_factory=lambda: dict(_MARGINS))
     """By how much a suite's mean score, 0 to 1, may fall, be it by chance or not."""
@@ -48,14 +52,11 @@ class SuiteRule:
     def __post_init__(self) -> None:
         for name in ("names", "against_base"):
             object.__setattr__(self, name, _names(getattr(self, name), name))
-        _require_number("sample", self.sample, 8, 10_000, whole=True)
         _require_number("error_rate", self.error_rate, 0.001, 0.5)
-        if not isinstance(self.margins, Mapping):
-            raise ValueError("suites.margins must be an object")
-        _names(tuple(self.margins), "margins")
-        for name, margin in self.margins.items():
-            _require_number(f"margins.{name}", margin, 0.0, 1.0)
-        object.__setattr__(self, "margins", {**_MARGINS, **self.margins})
+        sample = _by_suite("sample", self.sample, _SAMPLE, 8, 10_000, whole=True)
+        object.__setattr__(self, "sample", sample)
+        margins = _by_suite("margins", self.margins, _MARGINS, 0.0, 1.0)
+        object.__setattr__(self, "margins", margins)
 
 
 def suite_rule(value: object) -> SuiteRule:
@@ -72,6 +73,8 @@ def suite_rule(value: object) -> SuiteRule:
         if name in value and not isinstance(value[name], list):
             raise ValueError(f"suites.{name} must be a list")
     given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+    if "sample" in given and not isinstance(given["sample"], dict):
+        given["sample"] = dict.fromkeys(GATED, given["sample"])  # One number for all.
     return SuiteRule(**given)
 
 
@@ -82,6 +85,24 @@ def _names(names: object, key: str) -> tuple[SuiteName, ...]:
             known = ", ".join(GATED)
             raise ValueError(f"suites.{key}: '{str(name)[:40]}' is unknown; known are {known}")
     return tuple(dict.fromkeys(found))
+
+
+def _by_suite(
+    key: str,
+    given: object,
+    usual: Mapping[SuiteName, float],
+    low: float,
+    high: float,
+    *,
+    whole: bool = False,
+) -> dict[SuiteName, Any]:
+    """A number for each suite: the given ones, and the usual ones of the others."""
+    if not isinstance(given, Mapping):
+        raise ValueError(f"suites.{key} must be an object")
+    _names(tuple(given), key)
+    for name, number in given.items():
+        _require_number(f"{key}.{name}", number, low, high, whole=whole)
+    return {**usual, **given}
 
 
 def _require_number(

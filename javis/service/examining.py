@@ -78,25 +78,24 @@ class Examiner:
         self,
         job: TrainJob,
         folder: Path,
-        suites: Sequence[SuiteName],
-        sample: int,
+        samples: Mapping[SuiteName, int],
         cancelled: Callable[[], bool],
     ) -> Answers | None:
         """The results of the candidate in the run's `folder`, of the base and of the version in
-        use; None when there is nothing to ask, or `cancelled` came true.
+        use, on so many questions of each suite; None when there is nothing to ask, or `cancelled`
+        came true.
 
         Raises EngineError when the model fails, CannotAnswer, and Interrupted after `stop`.
         """
         with _events(folder) as events, self._opened() as evaluator:
-            offered = {suite.name for suite in evaluator.names() if suite.items}
-            chosen = [name for name in suites if name in offered]
-            if not chosen:
+            offered = {suite.name: suite.items for suite in evaluator.names() if suite.items}
+            wanted = {name: min(offered[name], n) for name, n in samples.items() if name in offered}
+            if not wanted:
                 return None
 
             def ask(stop: threading.Event) -> Answers:
-                adapter = folder / "adapter"
-                return evaluator.of_candidate(
-                    job.id, adapter, chosen, sample, stop, _telling(events)
+                return _all_of(
+                    evaluator, job.id, folder / "adapter", wanted, stop, _telling(events)
                 )
 
             return self._asked(job, ask, cancelled)
@@ -133,6 +132,40 @@ class Examiner:
             finally:
                 stop.set()  # Also when the user interrupts the command.
             return asked.result()
+
+
+def _all_of(
+    evaluator: Evaluator,
+    job_id: str,
+    adapter: Path,
+    wanted: Mapping[SuiteName, int],
+    stop: threading.Event,
+    tell: Progress,
+) -> Answers:
+    """Ask so many questions of each suite; those of which equally many are wanted go together."""
+    found: dict[str, dict[SuiteName, Sequence[ItemResult]] | None] = {}
+    before = 0
+    for sample in sorted(set(wanted.values())):
+        suites = [name for name, n in wanted.items() if n == sample]
+        own = len(suites) * sample
+        told = _part(tell, before, own, sum(wanted.values()))
+        answers = evaluator.of_candidate(job_id, adapter, suites, sample, stop, told)
+        for subject, results in answers.items():
+            known = found.setdefault(subject, None if results is None else {})
+            if known is not None and results is not None:
+                known.update(results)
+        before += own
+    return found
+
+
+def _part(tell: Progress, before: int, own: int, everything: int) -> Progress:
+    """The progress of `own` questions as that of the whole; each version is asked all of them."""
+
+    def told(done: int, total: int) -> None:
+        versions = total // own
+        tell(before * versions + done, everything * versions)
+
+    return told
 
 
 @contextmanager

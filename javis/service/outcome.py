@@ -158,8 +158,7 @@ class Outcome:
             answers = self.examiner.answers(
                 job,
                 self.supervisor.folder(job.id),
-                rule.suites.names,
-                rule.suites.sample,
+                {name: rule.suites.sample[name] for name in rule.suites.names},
                 lambda: self._cancelled(job.id),
             )
         except CannotAnswer:

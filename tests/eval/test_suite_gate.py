@@ -282,7 +282,11 @@ def test_the_rule_of_the_suites_is_read_from_the_file(tmp_path: Path) -> None:
     assert read(tmp_path, ["health", "agent", "health"]).names == ("health", "agent")
     assert read(tmp_path, {}) == SuiteRule()
     found = read(tmp_path, {"sample": 64, "margins": {"health": 0.01}, "against_base": []})
-    assert (found.sample, found.against_base) == (64, ())
+    assert (set(found.sample.values()), found.against_base) == ({64}, ())
+    assert read(tmp_path, {"sample": {"agent": 64}}).sample["agent"] == 64
+    assert (
+        read(tmp_path, {"sample": {"agent": 64}}).sample["health"] == SuiteRule().sample["health"]
+    )
     assert found.margins == {**SuiteRule().margins, "health": 0.01}
     assert found.names == GATED
 
@@ -300,6 +304,8 @@ def test_the_rule_of_the_suites_is_read_from_the_file(tmp_path: Path) -> None:
         ({"sample": 3}, "between 8 and"),
         ({"sample": 32.5}, "whole number"),
         ({"sample": True}, "whole number"),
+        ({"sample": {"agent": 3}}, "sample.agent must be"),
+        ({"sample": {"agnet": 30}}, "'agnet' is unknown"),
         ({"error_rate": 0}, "error_rate"),
         ({"margins": {"health": "5"}}, "margins.health"),
         ({"margins": {"health": 2}}, "margins.health"),

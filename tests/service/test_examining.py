@@ -62,6 +62,25 @@ def test_a_good_candidate_is_asked_and_published(make_training: Make) -> None:
     assert "candidate" not in [v.name for v in site.versions.all()]
 
 
+def test_each_suite_has_its_own_number_of_questions(make_training: Make) -> None:
+    suites = {
+        "knowledge": SumSuite(30),
+        "golden": SumSuite(9, "golden"),
+        "agent": SumSuite(30, "agent"),
+    }
+    site = make_training(engine=sums(["base", "candidate"]), suites=suites)
+    site.lay_rule(suites={"sample": {"knowledge": 10, "agent": 8}})
+    job = site.finished(site.start())
+    assert job.state == "succeeded", job
+    asked = {name: len(suite.asked) for name, suite in suites.items()}
+    assert asked == {"knowledge": 20, "golden": 18, "agent": 16}
+    progress = site.training.job(job.id).progress
+    assert (progress.asked, progress.questions) == (54, 54)
+    told = [e.values for e in site.training.events(job.id) if e.kind == "questions"]
+    assert [values["total"] for values in told] == [54] * len(told)
+    assert sorted(v["done"] for v in told) == [v["done"] for v in told]
+
+
 def test_the_next_one_is_held_against_the_version_in_use(make_training: Make) -> None:
     suite = SumSuite(16)
     can_add = ["candidate", "v1.0"]

@@ -97,17 +97,19 @@ async function loadTable() {
 
 const whole = (value) => number(value);
 const signedPercent = (share) => new Intl.NumberFormat(lang, { style: "percent", maximumFractionDigits: 1, signDisplay: "exceptZero" }).format(share);
+// The base was not trained here: that is nothing to be best at.
+const ofTraining = (row, value) => (row.version === "base" ? null : value);
 const COLUMNS = [
-  { key: "method", text: (r) => methodName(r.method), of: (r) => r.method },
+  { key: "method", title: "versions.method", text: (r) => methodName(r.method), of: (r) => r.method },
   { key: "eval_loss", of: (r) => r.eval_loss, text: (r) => number(r.eval_loss, 3), better: -1 },
   { key: "loss_change", of: (r) => r.loss_change, text: (r) => signedPercent(r.loss_change), better: -1 },
   { key: "perplexity", of: (r) => r.perplexity, text: (r) => number(r.perplexity, 2), better: -1 },
   { key: "mean_score", of: (r) => r.mean_score, text: (r) => points(r.mean_score, 1), better: 1 },
-  { key: "trainable_parameters", of: (r) => r.trainable_parameters, text: (r) => whole(r.trainable_parameters), better: -1 },
-  { key: "seconds", of: (r) => r.seconds, text: (r) => roughTime(r.seconds), better: -1 },
-  { key: "size_bytes", of: (r) => r.size_bytes, text: (r) => megabytes(r.size_bytes), better: -1 },
-  { key: "peak_memory_bytes", of: (r) => r.peak_memory_bytes, text: (r) => megabytes(r.peak_memory_bytes), better: -1 },
-  { key: "cost", of: (r) => r.cost?.local, text: (r) => money(r.cost.local), better: -1 },
+  { key: "trainable_parameters", of: (r) => ofTraining(r, r.trainable_parameters), text: (r) => whole(r.trainable_parameters), better: -1 },
+  { key: "seconds", of: (r) => ofTraining(r, r.seconds), text: (r) => roughTime(r.seconds), better: -1 },
+  { key: "size_bytes", of: (r) => ofTraining(r, r.size_bytes), text: (r) => megabytes(r.size_bytes), better: -1 },
+  { key: "peak_memory_bytes", of: (r) => ofTraining(r, r.peak_memory_bytes), text: (r) => megabytes(r.peak_memory_bytes), better: -1 },
+  { key: "cost", of: (r) => ofTraining(r, r.cost?.local), text: (r) => money(r.cost.local), better: -1 },
 ];
 
 function methodName(method) {
@@ -117,7 +119,7 @@ function methodName(method) {
 
 // The columns that have something to say, the suites after the means.
 function columnsOf(table) {
-  const suites = table.suites.map((name) => ({ key: `suite ${name}`, title: suiteName(name), of: (r) => r.scores[name]?.estimate?.value, text: (r) => scoreCell(r.scores[name]), better: 1 }));
+  const suites = table.suites.map((name) => ({ key: `suite ${name}`, words: suiteName(name), of: (r) => r.scores[name]?.estimate?.value, text: (r) => scoreCell(r.scores[name]), better: 1 }));
   const at = COLUMNS.findIndex((c) => c.key === "trainable_parameters");
   return [...COLUMNS.slice(0, at), ...suites, ...COLUMNS.slice(at)].filter((c) => table.rows.some((r) => known(c.of(r)) || (c.key === "method" && r.method)));
 }
@@ -129,7 +131,7 @@ function scoreCell(score) {
   return [points(score.estimate.value, 1), el("small", {}, ` ${points(score.estimate.low)}–${points(score.estimate.high)} `), change];
 }
 
-const columnTitle = (c) => c.title || t(`report.${c.key}`);
+const columnTitle = (c) => c.words || t(c.title || `report.${c.key}`);
 
 function sortedRows(table, columns) {
   const column = columns.find((c) => c.key === CP.sort.key);

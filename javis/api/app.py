@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 import javis
+from javis.api.arena import arena_router
 from javis.api.auth import Auth
 from javis.api.chat import chat_router
 from javis.api.compare import compare_router
@@ -61,6 +62,7 @@ def build_api(services: Services, auth: Auth) -> FastAPI:
     app.include_router(conversations_router(services, auth))
     app.include_router(review_router(services, auth))
     app.include_router(golden_router(services, auth))
+    app.include_router(arena_router(services, auth))
     app.include_router(export_router(services, auth))
     # What learns stays apart from what answers.
     for learning_router in (training_router, versions_router, compare_router, evaluations_router):

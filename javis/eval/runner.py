@@ -110,8 +110,6 @@ class _Run:
             if self.stop.is_set() and error.code == "stopped":
                 return False
             raise
-        if self.stop.is_set() and not result.answers and result.score is None:
-            return False
         seconds = time.perf_counter() - start
         result = replace(result, seconds=seconds, tokens=asker.tokens)
         self.cache.append(self.subject, self.suite.name, self.suite.data_version, result)

@@ -42,10 +42,9 @@ class DiskVersions:
 def opened(settings: Settings, store: Store) -> Iterator[CompareService]:
     """What compares, without loading a model."""
     registry = Registry(settings.models_dir)
-    model = catalog.resolve(settings, hardware.detect()).model.id
     preferences = Preferences(store)
     sources = Sources(
-        DiskVersions(registry, model),
+        DiskVersions(registry, model_of(settings)),
         registry,
         store.jobs,
         Supervisor(settings.data_dir / "runs"),
@@ -58,6 +57,11 @@ def opened(settings: Settings, store: Store) -> Iterator[CompareService]:
             settings.exports_dir,
             scores=Scores(settings.data_dir / "eval", suites),
         )
+
+
+def model_of(settings: Settings) -> str:
+    """The base that a server with these settings would serve."""
+    return catalog.resolve(settings, hardware.detect()).model.id
 
 
 def run(

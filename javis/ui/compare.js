@@ -37,10 +37,10 @@ async function loadCompare() {
   await loadTable();
 }
 
-// The one that answers now beside the one before it, or the base.
+// The one that answers now, the one before it or else the newest, and the base.
 function firstChoice() {
   const { names, current, before } = CP.state;
-  const other = before && before !== current ? before : "base";
+  const other = before && before !== current ? before : names.at(-1);
   return names.filter((name) => [current, other, "base"].includes(name));
 }
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import cast
 
 from javis.core.evaluation import ItemResult, SuiteName, SuiteReport
-from javis.core.types import Version
+from javis.core.types import BASE, Version
 from javis.service.eval_runs import EvalRun
 from javis.service.services import Services
 from javis.ui.edge import Edge, Handler, Json, Payload, User
@@ -46,8 +46,12 @@ class Evaluating:
             "versions": [version_json(v) for v in self._versions.usable()],
             "current": self._versions.current(),
             "runs": [self._run(payload.language, r) for r in self._evaluation.runs()[:MAX_RUNS]],
-            "reports": [report_json(r) for r in self._evaluation.reports()],
+            "reports": [report_json(r) for r in self._evaluation.reports(self._whole())],
         }
+
+    def _whole(self) -> list[str]:
+        """The base and the versions whose file is known: a damaged one has no results."""
+        return [v.name for v in self._versions.all() if v.sha256 or v.name == BASE]
 
     def start(self, user: User, payload: Payload) -> Json:
         Edge.require_admin(user)

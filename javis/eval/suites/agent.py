@@ -21,12 +21,13 @@ from javis.eval.checks import korean, layout, length, letters, structured, text,
 from javis.eval.suites.items import DATA, read_items, version_of
 
 MAX_TOKENS: Mapping[str, int] = {
-    "planning": 256,
-    "reasoning": 256,
-    "context": 128,
-    "feedback": 192,
-    "tools": 128,
+    "planning": 192,
+    "reasoning": 192,
+    "context": 96,
+    "feedback": 128,
+    "tools": 96,
 }
+"""Room to think where that helps; no more, as a small model that loops goes on to the end."""
 MAX_CALLS = 4
 """Replies to one request that may call a tool; the one after them must be the answer."""
 CHECKS: Mapping[str, Callable[..., bool]] = {

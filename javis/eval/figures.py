@@ -41,6 +41,7 @@ DPI = 110
 LOG_FROM = 50.0
 """Where the largest bar is so many times the smallest one, the scale is logarithmic."""
 _COLUMNS = 3
+_LETTERS = 40
 
 
 def draw(chart: Chart, words: Words, names: Mapping[str, str]) -> bytes:
@@ -60,7 +61,7 @@ def figure_of(chart: Chart, words: Words, names: Mapping[str, str]) -> Figure:
     figure = Figure(figsize=(width, 3.7 * rows + 0.5), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(words(f"report.figure_{chart.name}"), fontsize=13, fontweight="bold")
-    pen = _Pen(words, names)
+    pen = _Pen(words, names, room=_LETTERS * (2 if columns == 1 else 1))
     for number, panel in enumerate(chart.panels, 1):
         pen.panel(figure.add_subplot(rows, columns, number), panel)
     for text in figure.findobj(Text):
@@ -84,8 +85,10 @@ def has_hangul() -> bool:
 class _Pen:
     """Draws panels in one language, with a colour for each version."""
 
-    def __init__(self, words: Words, names: Mapping[str, str]) -> None:
+    def __init__(self, words: Words, names: Mapping[str, str], room: int) -> None:
         self._words = words
+        self._room = room
+        """Letters that fit under a panel."""
         self._names = names
         trained = [name for name in names if name != "base"]
         self._colours = {n: COLOURS[i % len(COLOURS)] for i, n in enumerate(trained)}
@@ -138,7 +141,7 @@ class _Pen:
     def _frame(self, axes: Axes, panel: Panel, *, logarithmic: bool) -> None:
         places = len(panel.categories)
         labels = [self._category(name, panel) for name in panel.categories]
-        crowded = sum(map(len, labels)) > 40
+        crowded = sum(map(len, labels)) > self._room
         axes.set_xticks(range(places))
         axes.set_xticklabels(
             labels, rotation=30 if crowded else 0, ha="right" if crowded else "center"
@@ -152,7 +155,8 @@ class _Pen:
         if not any(v for s in panel.series for v in s.values):
             axes.set_ylim(0, 1)
         if len(panel.series) > 1:
-            axes.legend(fontsize=8, frameon=False, ncols=2 if len(panel.series) > 3 else 1)
+            # Beside the bars: they may fill all of the panel.
+            axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
     def _bar_colours(
         self, panel: Panel, series: Series, number: int, there: Sequence[int]

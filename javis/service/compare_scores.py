@@ -30,7 +30,8 @@ class Scores:
         self._suites = suites
         self._cache = ResultCache(folder)
         self._lock = threading.Lock()
-        self._made: dict[tuple[object, ...], SuiteReport] = {}
+        self._made: dict[tuple[Subject, SuiteName], tuple[object, SuiteReport]] = {}
+        """The newest report of each, with the state of the results that it was made of."""
 
     def reports(self, sources: Sequence[Source]) -> list[SuiteReport]:
         """Of these versions and runs, named as they are; one for each engine that was asked."""
@@ -71,17 +72,18 @@ class Scores:
             return None
         # The user's own questions come and go without another data version.
         asked = tuple(item.id for item in suite.items())
-        key = (subject, suite.name, suite.data_version, stamp, asked)
+        key, state = (subject, suite.name), (suite.data_version, stamp, asked)
         with self._lock:
-            if key in self._made:
-                return self._made[key]
+            made = self._made.get(key)
+        if made and made[0] == state:
+            return made[1]
         known = self._cache.read(subject, suite.name, suite.data_version)
         items = suite.items()
         results = [known[item.id] for item in items if item.id in known]
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp[0]))
         report = make_report(suite, subject, results, len(items), at)
         with self._lock:
-            self._made[key] = report
+            self._made[key] = state, report
         return report
 
 

@@ -89,7 +89,8 @@ class Pair:
     turn_id: str
     conversation_id: str
     source: str
-    """`correction` (against its original), `answers` (liked against disliked) or `import`."""
+    """`correction` (against its original), `answers` (liked against disliked), `vote` (of a blind
+    comparison) or `import`."""
 
 
 @dataclass(frozen=True, slots=True)

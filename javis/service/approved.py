@@ -31,8 +31,14 @@ class Frozen:
     """The approved turns and the rows that were taken in, as of one moment."""
 
     def __init__(
-        self, snapshot: Snapshot, candidates: dict[str, Candidate], everything: bool
+        self,
+        snapshot: Snapshot,
+        candidates: dict[str, Candidate],
+        everything: bool,
+        voted: Sequence[Pair] = (),
     ) -> None:
+        self.voted = tuple(voted)
+        """Pairs from blind comparison (see `voted`)."""
         self.sequence = snapshot.sequence
         """Number of the last commit that is in it."""
         self._turns = snapshot.turns
@@ -147,6 +153,7 @@ def collect(frozen: Frozen) -> Approved:
         examples += frozen.examples(lessons)
         pairs += frozen.pairs(lessons)
         judged += frozen.judged(lessons)
+    pairs += frozen.voted
     for row in frozen.foreign:
         if isinstance(row, Example):
             examples.append(row)

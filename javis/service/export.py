@@ -207,6 +207,12 @@ def _lines(frozen: Frozen, format: Format, which: Filter, tally: _Tally) -> Iter
         else:
             yield from _answer_lines(lessons, format, which, tally, encoder)
         encoder.forget()
+    for pair in frozen.voted if format == "preference" else ():
+        if export.keeps_pair(pair, set(), which):
+            ids = export.ids_of(pair, "", pair.source)
+            tally.add(ids)
+            yield encoder.preference(pair, ids)
+        encoder.forget()
     for taken in frozen.foreign:
         yield from _foreign_lines(taken, format, which, tally, encoder)
         encoder.forget()

@@ -19,7 +19,7 @@ from javis.core.learning import (
 from javis.core.protocols import Engine
 from javis.core.types import MAX_MESSAGE_CHARS, Message, check_text
 from javis.dataset import pii
-from javis.dataset.candidates import Candidate, Row, judgement_of
+from javis.dataset.candidates import Candidate, Reader, Row, judgement_of
 from javis.dataset.control import ControlTokens, literals_in
 from javis.dataset.readiness import Readiness
 from javis.service.approved import Frozen, collect
@@ -27,6 +27,7 @@ from javis.service.preferences import Preferences
 from javis.service.review_index import ReviewIndex, status_count
 from javis.service.review_rows import Masked, RowReader
 from javis.service.review_search import ReviewFilters, similar_to, test_of
+from javis.service.voted import voted_pairs
 from javis.store import Store, now_iso
 
 __all__ = ["Masked", "ReviewFilters", "ReviewPage", "ReviewService", "control_tokens_of"]
@@ -65,7 +66,10 @@ class ReviewService:
         self._preferences = preferences
         self._rows = RowReader(store)
         self._lock = threading.RLock()
-        self._index = ReviewIndex(store, ControlTokens(control_tokens), trusted)
+        control = ControlTokens(control_tokens)
+        self._trusted = frozenset(trusted)
+        self._index = ReviewIndex(store, control, self._trusted)
+        self._reader = Reader(control)
 
     # Looking -------------------------------------------------------------------------------
 
@@ -230,7 +234,16 @@ class ReviewService:
                 if before == self._index.revision == self._store.reviews.learning_revision:
                     break
             everything = self._preferences.review_everything()
-            return Frozen(snapshot, self._index.candidates.copy(), everything)
+            candidates = self._index.candidates.copy()
+            voted = voted_pairs(
+                self._store.duels.all(),
+                snapshot,
+                candidates,
+                self._reader,
+                everything=everything,
+                trusted=self._trusted,
+            )
+            return Frozen(snapshot, candidates, everything, voted)
 
     def approved(self) -> Approved:
         """Everything that may be learned from, as of one moment."""

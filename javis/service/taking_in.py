@@ -82,6 +82,7 @@ class Taking:
         """Keys of what these turns teach as they are."""
         taken = (row for row in self._frozen.foreign if isinstance(row, Example))
         keys = {key_of(as_judged(row)) for row in taken}
+        keys.update(map(key_of, self._frozen.voted))
         if not turn_ids & self._frozen.turn_ids:
             return keys
         for lessons in self._frozen.conversations():

@@ -9,6 +9,7 @@ from typing import Any
 from javis.core.learning import ACTIONS, Decision, Example, Judged, Pair, TakenRow
 from javis.core.types import Message
 from javis.store.codec import Row
+from javis.store.duels import DUELS
 from javis.store.journal import JournalDB
 from javis.store.records import CONVERSATIONS, FEEDBACK, TURNS
 
@@ -105,7 +106,7 @@ class ReviewStore:
     def learning_revision(self) -> tuple[int, ...]:
         """Differs after every change of anything that review looks at."""
         memory = self._db.storage.fresh()
-        names = (CONVERSATIONS, TURNS, FEEDBACK, REVIEWS, TAKEN_IN)
+        names = (CONVERSATIONS, TURNS, FEEDBACK, REVIEWS, TAKEN_IN, DUELS)
         return tuple(memory.revision(name) for name in names)
 
     def snapshot(self) -> Snapshot:

@@ -28,6 +28,7 @@ REFUSED_HERE = {
     "python launch.py train": "are missing",
     "python launch.py take-in edited.jsonl": "edited.jsonl",
     "python launch.py promote v1.0": "no version v1.0",
+    "python launch.py compare v1.0 base": "v1.0",
     "python launch.py rollback": "no earlier version",
     "python launch.py import-adapter adapter.zip": "nothing at adapter.zip",
 }

@@ -254,6 +254,10 @@ def test_other_text_is_no_call(text: str) -> None:
     assert read_call(text) is None
 
 
+def test_saying_the_tools_again_is_no_call() -> None:
+    assert read_call(instructions(list(TOOLS), "en")) is None
+
+
 def test_models_are_told_valid_json() -> None:
     for language in ("en", "ko"):
         lines = instructions(list(TOOLS), language).splitlines()

@@ -64,8 +64,10 @@ def read_call(answer: str) -> Call | None:
             found, _ = decoder.raw_decode(answer, start.start())
         except (ValueError, RecursionError):
             continue
-        if isinstance(found, dict) and (call := _call_of(found)) is not None:
-            return call
+        if isinstance(found, dict) and "description" not in found:  # a tool's, said again
+            call = _call_of(found)
+            if call is not None:
+                return call
     return None
 
 

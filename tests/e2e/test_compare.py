@@ -1,0 +1,237 @@
+"""Evaluate, compare and look back, in Chromium; the suites are real, only the model is scripted."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from javis.engine.scripted import ScriptedEngine, echo
+from tests.e2e.conftest import Open
+from tests.e2e.serving import Served, scripted, serve
+from tests.e2e.steps import act, chat
+
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def engine() -> ScriptedEngine:
+    """Says which version answers, so that two versions never say the same."""
+    made = scripted(versions=("v1.0",), delay_s=0.0)
+    made._answer = echo
+    return made
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, engine: ScriptedEngine) -> Iterator[Served]:
+    with serve(tmp_path_factory.mktemp("compare"), engine) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def evaluated(site: Served) -> Served:
+    """Both versions have answered twenty questions on health."""
+    run = site.services.evaluation.start(["base", "v1.0"], ["health"], 20, "local")
+    assert site.services.evaluation.wait(run.id, 30).state == "succeeded"
+    return site
+
+
+def fits(page: Page) -> bool:
+    """Nothing makes the page, or what scrolls in it, wider than the window."""
+    wide = "['html', '#jv-compare-body', '#jv-admin'].map((s) => document.querySelector(s))"
+    return bool(page.evaluate(f"{wide}.every((n) => !n || n.scrollWidth <= innerWidth)"))
+
+
+def texts(rows: Locator) -> list[str]:
+    return [text.strip() for text in rows.all_inner_texts()]
+
+
+def test_an_evaluation_is_started_watched_and_read(open_page: Open, site: Served) -> None:
+    page = open_page("#admin/evaluate", server=site)
+    start = page.locator("#jv-eval-start")
+    for box in page.locator("fieldset").nth(1).locator("input").all():
+        box.set_checked(box.get_attribute("data-pick") == "instruction")
+    page.locator('[data-pick="v1.0"]').check()
+    page.get_by_role("button", name="20", exact=True).click()
+    expect(page.locator("#jv-eval-start-row")).to_contain_text("40 answers")
+    page.locator('[data-pick="instruction"]').uncheck()
+    expect(start).to_be_disabled()
+    page.locator('[data-pick="instruction"]').check()
+    start.click()
+    expect(page.locator("#jv-eval-run")).to_contain_text("40 of 40 answers")
+    suite = page.locator('[data-suite="instruction"]')
+    expect(suite.locator(".jv-measure")).to_have_count(2)
+    expect(suite).to_contain_text(re.compile(r"20 of \d+ questions asked · shows a difference of"))
+    expect(suite).to_contain_text("questions would show 5 points")
+    suite.get_by_text("By language and kind").click()
+    expect(suite.get_by_role("row", name="Korean")).to_be_visible()
+    page.reload()
+    expect(suite.locator(".jv-measure")).to_have_count(2)
+    page.get_by_role("button", name="Put away").click()
+    expect(page.locator("#jv-eval-run")).to_be_empty()
+
+
+def test_an_evaluation_can_be_cancelled_and_goes_on_where_it_was(
+    open_page: Open, tmp_path: Path
+) -> None:
+    engine = scripted(versions=("v1.0",), delay_s=0.05)
+    with serve(tmp_path, engine) as slow:
+        page = open_page("#admin/evaluate", server=slow)
+        page.locator("#jv-eval-start").click()
+        page.locator("#jv-eval-cancel").click()
+        expect(page.locator("#jv-eval-run")).to_contain_text("Cancelled")
+        [run] = slow.services.evaluation.runs()
+        assert run.state == "cancelled"
+        expect(page.locator("#jv-eval-start")).to_be_enabled()
+
+
+def test_versions_stand_side_by_side(open_page: Open, evaluated: Served) -> None:
+    page = open_page(server=evaluated)
+    tabs = page.get_by_role("tab")
+    assert texts(tabs) == ["Chat", "Review", "Compare", "Admin"]
+    tabs.nth(2).click()
+    table = page.locator("#jv-compare-table")
+    expect(table.locator("tbody tr")).to_have_count(2)
+    health = table.get_by_role("columnheader", name="Healthy answers")
+    health.get_by_role("button").click()
+    expect(health).to_have_attribute("aria-sort", "descending")
+    health.get_by_role("button").press("Enter")
+    expect(health).to_have_attribute("aria-sort", "ascending")
+    expect(health.get_by_role("button")).to_be_focused()
+    benchmark = page.locator('[data-figure="benchmark"]')
+    bars = benchmark.locator(".jv-bar")
+    expect(bars.first.get_by_role("img")).to_have_attribute(
+        "aria-label", re.compile(r"Base model: [\d.]+ \([\d.]+–[\d.]+\)")
+    )
+    benchmark.get_by_text("As a table").click()
+    expect(benchmark.get_by_role("row", name="Healthy answers")).to_be_visible()
+    page.locator('.jv-chip[data-version="v1.0"]').click()
+    expect(table.locator("tbody tr")).to_have_count(1)
+    expect(page.locator('.jv-chip[data-version="v1.0"]')).to_be_focused()
+    page.locator('.jv-chip[data-version="base"]').click()
+    expect(page.locator("#jv-compare-body")).to_contain_text("Choose at least one version")
+
+
+def test_the_table_shows_what_was_measured(open_page: Open, evaluated: Served) -> None:
+    page = open_page("#compare/table", server=evaluated)
+    reports = evaluated.services.evaluation.reports(["v1.0"])
+    [score] = [r.score for r in reports if r.suite == "health"]
+    assert score is not None
+    row = page.locator('#jv-compare-table tr[data-version="v1.0"]')
+    expect(row).to_contain_text(f"{100 * score.value:.1f}".removesuffix(".0"))
+    assert 0 < score.value < 1 or score.low < score.high
+
+
+def test_all_versions_answer_a_question_of_ones_own(
+    open_page: Open, site: Served, engine: ScriptedEngine
+) -> None:
+    page = open_page("#compare/answers", server=site)
+    page.locator("#jv-ask-text").fill("who are you?")
+    page.locator("#jv-ask-text").press("Enter")
+    columns = page.locator(".jv-column")
+    expect(columns.nth(0)).to_contain_text("[base] who are you?")
+    expect(columns.nth(1)).to_contain_text("[v1.0] who are you?")
+    page.get_by_label("Mark what differs").check()
+    expect(columns.nth(1).locator("ins")).to_have_text("[v1.0]")
+    expect(columns.nth(1).locator("del")).to_have_text("[base]")
+    assert site.services.library.page("local")[1] == 0, "nothing is kept as a conversation"
+
+
+def test_growing_answers_can_be_stopped(
+    open_page: Open, site: Served, engine: ScriptedEngine
+) -> None:
+    page = open_page("#compare/answers", server=site)
+    engine._delay_s = 0.1
+    try:
+        page.locator("#jv-ask-text").fill(" ".join(str(n) for n in range(200)))
+        page.locator("#jv-ask-go").click()
+        expect(page.locator(".jv-column").first).to_contain_text("[base] 0 1 2")
+        expect(page.locator(".jv-column").first).to_have_attribute("aria-busy", "true")
+        page.locator("#jv-ask-stop").click()
+        expect(page.locator("#jv-ask-go")).to_be_visible()
+        expect(page.locator("#jv-ask-text")).to_be_focused()
+    finally:
+        engine._delay_s = 0.0
+
+
+def test_answers_to_a_suite_prompt_by_prompt(open_page: Open, evaluated: Served) -> None:
+    page = open_page("#compare/answers", server=evaluated)
+    page.get_by_label("What they were asked").select_option("health")
+    asked = page.locator(".jv-asked")
+    expect(asked).to_have_count(10)
+    expect(asked.first.locator(".jv-column")).to_have_count(2)
+    expect(asked.first.locator(".jv-column").first.locator(".jv-tag")).to_be_visible()
+    first = asked.first.get_attribute("data-item")
+    page.get_by_role("button", name="Next").click()
+    expect(asked.first).not_to_have_attribute("data-item", first or "")
+    expect(page.locator(".jv-pager")).to_contain_text("11")
+    page.get_by_label("What they were asked").select_option("knowledge")
+    expect(page.locator("#jv-answer-rows")).to_contain_text("have not answered this suite")
+
+
+def test_a_report_can_be_written_and_taken_along(open_page: Open, evaluated: Served) -> None:
+    page = open_page("#compare/table", server=evaluated)
+    page.locator("#jv-compare-report").click()
+    page.locator("#jv-make-report").click()
+    line = page.locator(".jv-reports li")
+    expect(line).to_have_count(1, timeout=30_000)
+    address = line.get_by_role("link", name="All files").get_attribute("href")
+    answer = page.request.get(evaluated.url + str(address))
+    with zipfile.ZipFile(io.BytesIO(answer.body())) as archive:
+        names = {Path(name).name for name in archive.namelist()}
+    assert {"comparison_summary.csv", "report.json", "report.html"} <= names
+    line.get_by_role("button").click()
+    expect(line).to_have_count(0)
+
+
+def test_votes_say_when_they_are_too_few(open_page: Open, site: Served) -> None:
+    page = open_page("#compare/votes", server=site)
+    expect(page.locator("#jv-compare-body")).to_contain_text("Blind comparison is off")
+    expect(page.locator("#jv-compare-body")).to_contain_text("Nobody has voted yet")
+
+
+def test_the_dashboard_counts_what_happened(open_page: Open, tmp_path: Path) -> None:
+    with serve(tmp_path, scripted(versions=("v1.0",))) as fresh:
+        page = open_page(server=fresh)
+        for text in ("one", "two", "three"):
+            turn = chat(page, text)
+        act(turn, "good").click()
+        expect(act(turn, "good")).to_have_attribute("aria-pressed", "true")
+        page.locator("#jv-tab-admin").click()
+        page.locator("#jv-section-dashboard").click()
+        board = page.locator("#jv-dashboard-page")
+        expect(board.locator(".jv-numbers").first).to_contain_text(re.compile(r"3\s*Answers"))
+        expect(page.locator("#jv-dash-thumbs .jv-measure").first).to_contain_text("1 up, 0 down")
+        expect(page.locator("#jv-dash-speed table").first).to_contain_text("Base model")
+        picture = board.locator(".jv-figure-picture").first
+        picture.focus()
+        picture.press("ArrowLeft")
+        expect(board.locator(".jv-read").first).to_have_text(re.compile(": 3$"))
+        board.get_by_text("As a table").first.click()
+        expect(board.locator(".jv-data tbody tr").first).to_be_visible()
+        page.get_by_role("button", name="90 days").click()
+        expect(page.locator('[data-days="90"]')).to_have_attribute("aria-pressed", "true")
+
+
+def test_only_admins_see_any_of_it(open_page: Open, site: Served) -> None:
+    page = open_page("#compare/table", server=site, user="eve")
+    expect(page.locator("#jv-tab-compare")).to_have_count(0)
+    expect(page.locator("#jv-compare")).to_be_hidden()
+
+
+@pytest.mark.parametrize("locale", ["ko-KR", "en-US"])
+def test_a_phone_shows_it_all(open_page: Open, evaluated: Served, locale: str) -> None:
+    page = open_page(server=evaluated, viewport=PHONE, locale=locale, color_scheme="dark")
+    for path in ("compare/table", "compare/answers", "compare/votes"):
+        page.goto(f"{evaluated.url}#{path}")
+        expect(page.locator("#jv-compare-body .jv-card").first).to_be_visible()
+        assert fits(page), path
+    for section in ("evaluate", "dashboard"):
+        page.goto(f"{evaluated.url}#admin/{section}")
+        expect(page.locator(f"#jv-{section} .jv-card").first).to_be_visible()
+        assert fits(page), section

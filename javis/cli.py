@@ -414,6 +414,14 @@ def bench_train(json_file: JsonFile = None, models_dir: ModelsDir = None) -> Non
     _report(train.run(settings_from(models_dir=models_dir)), json_file)
 
 
+@bench_app.command("eval")
+def bench_eval(json_file: JsonFile = None, models_dir: ModelsDir = None) -> None:
+    """Speed of the suites, several questions at once against one; and what a kill costs."""
+    from javis.bench import eval as bench
+
+    _report(bench.run(settings_from(models_dir=models_dir).models_dir), json_file)
+
+
 def _existing(journal: Path) -> Path:
     """The journal, if there is one: a mistyped folder must not become an empty store."""
     if not journal.is_file():

@@ -59,7 +59,8 @@ function blindNode(id) {
   const host = el(
     "section",
     { class: "jv-blind", "aria-label": t("arena.title"), onkeydown: voteByKey },
-    el("div", { class: "jv-sides", tabindex: "0", role: "group", "aria-label": LETTERS.map((letter) => t("arena.side", { letter })).join(" · ") }, LETTERS.map(sideNode)),
+    el("div", { class: "jv-sides", tabindex: "0", role: "group", onscroll: markFlip, "aria-label": LETTERS.map((letter) => t("arena.side", { letter })).join(" · ") }, LETTERS.map(sideNode)),
+    el("div", { class: "jv-flip", role: "group", "aria-label": t("arena.flip") }, LETTERS.map((letter, n) => el("button", { class: "jv-chip", "aria-pressed": String(!n), onclick: (e) => flipTo(e.currentTarget.closest(".jv-blind"), n) }, t("arena.side", { letter })))),
     el("div", { class: "jv-ask" }, el("strong", {}, t("arena.title")), el("span", {}, t("arena.blind"))),
     el("div", { class: "jv-votes", role: "group", "aria-label": t("arena.votes") }, VOTES.map(vote)),
     el("div", { class: "jv-voteline" }, el("span", { class: "jv-hint" }), el("button", { class: "jv-link", "data-vote": "skipped", onclick: () => castVote(id, "skipped") }, t("arena.skip"))),
@@ -67,6 +68,18 @@ function blindNode(id) {
   host.jvLang = lang;
   host.jvDuel = id;
   return host;
+}
+
+// On a phone one answer is in view at a time; swiping and these two buttons change it.
+function flipTo(host, n) {
+  const sides = host.querySelectorAll(".jv-side");
+  sides[n].scrollIntoView({ behavior: calm() ? "auto" : "smooth", block: "nearest", inline: "start" });
+}
+
+function markFlip(e) {
+  const box = e.currentTarget;
+  const at = box.scrollLeft * 2 > box.scrollWidth - box.clientWidth ? 1 : 0;
+  box.parentElement.querySelectorAll(".jv-flip button").forEach((b, n) => b.setAttribute("aria-pressed", String(n === at)));
 }
 
 function sideNode(letter) {

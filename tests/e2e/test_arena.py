@@ -71,7 +71,7 @@ def test_two_answers_a_vote_and_the_names(open_page: Open, arena: Served) -> Non
     expect(turn.locator(".jv-blind")).to_have_count(0)
     expect(turn.locator(".jv-md p").first).to_have_text(winner)
     chosen = "v1.0" if winner.startswith("lively") else "Base model"
-    expect(turn.locator(".jv-note")).to_contain_text(f"you preferred this answer of {chosen}")
+    expect(turn.locator(".jv-note")).to_contain_text(f"this one: {chosen}")
     expect(page.locator(".jv-toast")).to_contain_text("Your vote counts. A was")
     expect(turn.locator(".jv-pager")).to_contain_text("/2")
     arena.services.arena.set_plan(False, 1.0)
@@ -127,10 +127,10 @@ def test_a_vote_before_the_end(open_page: Open, arena: Served) -> None:
     expect(page.locator("#jv-send.is-stop")).to_be_visible()
     expect(last_turn(page).locator(".jv-answer .jv-md")).to_contain_text("149")
     turn = answered(page)
-    expect(turn.locator(".jv-note")).to_contain_text("you preferred this answer")
+    expect(turn.locator(".jv-note")).to_contain_text("your choice, this one")
     act(turn, "msg.answers-left").click()
     expect(note(page)).to_contain_text("Stopped.")
-    expect(note(page)).to_contain_text("you preferred the answer of")
+    expect(note(page)).to_contain_text("your choice: ")
 
 
 def test_stop_then_vote_then_take_it_back(open_page: Open, arena: Served) -> None:
@@ -143,10 +143,10 @@ def test_stop_then_vote_then_take_it_back(open_page: Open, arena: Served) -> Non
         expect(sides(page).nth(n).locator(".jv-note")).to_have_text("Stopped.")
     before = arena.services.arena.votes()
     vote(page, "tie").click()
-    expect(note(page)).to_contain_text("about equally well")
+    expect(note(page)).to_contain_text("about the same to you")
     assert arena.services.arena.votes() == before + 1
     page.locator(".jv-toast button").click()
-    expect(note(page)).to_contain_text("no vote was counted")
+    expect(note(page)).to_contain_text("no vote")
     assert arena.services.arena.votes() == before
 
 
@@ -159,7 +159,7 @@ def test_writing_on_without_a_vote(open_page: Open, arena: Served) -> None:
     first = page.locator(".jv-turn").first
     # The version in use goes on.
     expect(first.locator(".jv-md p").first).to_have_text("calm words.")
-    expect(first.locator(".jv-note")).to_contain_text("no vote was counted")
+    expect(first.locator(".jv-note")).to_contain_text("no vote")
     arena.services.arena.set_plan(True, 1.0)
 
 
@@ -168,7 +168,7 @@ def test_one_answer_fails(open_page: Open, arena: Served) -> None:
     say(page, "break it")
     turn = answered(page)
     expect(turn.locator(".jv-md p").first).to_have_text("calm words.")
-    expect(turn.locator(".jv-note")).to_contain_text("an answer broke off")
+    expect(turn.locator(".jv-note")).to_contain_text("An answer broke off")
     expect(turn.locator(".jv-blind")).to_have_count(0)
 
 
@@ -195,7 +195,7 @@ def test_by_keyboard_and_by_ear(open_page: Open, arena: Served) -> None:
         if page.evaluate("document.activeElement.dataset.vote") == "both_bad":
             break
     page.keyboard.press("3")
-    expect(note(page)).to_contain_text("about equally well")
+    expect(note(page)).to_contain_text("about the same to you")
     expect(page.locator(TEXT)).to_be_focused()
 
 
@@ -215,6 +215,10 @@ def test_on_a_phone_one_answer_fills_the_screen(
     assert first and second
     assert 290 < first["width"] < 370 and first["x"] < second["x"] < 390
     assert abs(first["y"] - second["y"]) < 1
+    flip = last_turn(page).locator(".jv-flip button")
+    flip.nth(1).click()
+    expect(flip.nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(both.nth(1)).to_be_in_viewport(ratio=0.5)
     for name in ("left", "right", "tie", "both_bad"):
         box = vote(page, name).bounding_box()
         assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["height"] >= 40

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +290,15 @@ def test_the_rule_of_the_suites_is_read_from_the_file(tmp_path: Path) -> None:
     )
     assert found.margins == {**SuiteRule().margins, "health": 0.01}
     assert found.names == GATED
+
+
+def test_the_documents_show_the_rule_as_it_is(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "gate.md").read_text("utf-8")
+    path = tmp_path / "gate.json"
+    path.write_text(text.split("```json")[1].split("```")[0])
+    assert read_rule(path) == Rule()
+    assert {f.name for f in fields(Rule)} == set(json.loads(path.read_text()))
+    assert {f.name for f in fields(SuiteRule)} == set(json.loads(path.read_text())["suites"])
 
 
 @pytest.mark.parametrize(

@@ -290,6 +290,7 @@ def compare(
             store,
             typer.echo,
             study.methods_of(methods),
+            names=names or [],
             preset=preset,
             max_steps=max_steps,
             suites=study.suites_of(suites),

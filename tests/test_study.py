@@ -132,6 +132,20 @@ def test_what_the_gate_refuses_stays_in_the_study(bench: Callable[..., Bench]) -
     assert at.site.registry.versions() == []
 
 
+def test_a_study_can_stand_beside_a_version(bench: Callable[..., Bench]) -> None:
+    at = bench()
+    job = at.site.finished(at.site.start(promote="never"))
+    found = at.study("dpo", names=["v1.0", "base"])
+    assert [r["version"] for r in found["rows"]] == ["base", job.version, "v2.0"]
+
+
+def test_a_mistyped_name_is_told_before_anything_is_trained(bench: Callable[..., Bench]) -> None:
+    at = bench()
+    with pytest.raises(UserInputError):
+        at.study("lora", names=["v7.7"])
+    assert at.site.store.jobs.all() == []
+
+
 def test_steps_can_be_limited(bench: Callable[..., Bench]) -> None:
     at = bench()
     at.study("lora", max_steps=2, suites=["health"])

@@ -77,16 +77,22 @@ def run(
     say: Say,
     methods: Sequence[Method],
     *,
+    names: Sequence[str] = (),
     preset: str,
     max_steps: int | None,
     suites: Sequence[SuiteName] | None,
     sample: int | None,
 ) -> None:
-    """The whole study; Ctrl+C ends it, and what is finished is kept.
+    """The whole study. Ctrl+C leaves it: what is finished is kept, and a training that goes on
+    is brought to its end by a running server.
 
-    `suites` None takes all that have questions, an empty list none.
+    `names` are versions to be put beside what is trained. `suites` None takes all that have
+    questions, an empty list none.
     """
-    findings = Findings()
+    with compare.opened(settings, store) as service:
+        # A mistyped name is told before hours of training.
+        service.table([BASE, *names])
+    findings = Findings([name for name in names if name != BASE])
     learning = training.open_learning(settings, store, say)
     try:
         for method in methods:

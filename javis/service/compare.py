@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from javis.core.errors import UserInputError
-from javis.core.evaluation import Item, ItemResult, SuiteName, SuiteReport
+from javis.core.evaluation import ItemResult, SuiteName, SuiteReport
 from javis.core.learning import Prices
 from javis.core.types import MAX_MESSAGE_CHARS, Chunk, Message, SamplingParams, check_text
 from javis.eval.charts import Chart, charts
 from javis.eval.compare import compare, same_questions
 from javis.eval.comparison import Note, Source, Table
+from javis.service.compare_answers import (
+    SHAREABLE,
+    Answer,
+    Asked,
+    AskedPage,
+    Example,
+    Said,
+    prompt_of,
+    telling,
+)
 from javis.service.compare_reports import Reports
 from javis.service.compare_scores import Scores
 from javis.service.compare_sources import Sources
 from javis.service.completions import CompletionService
 from javis.service.review import ReviewFilters, ReviewService
 
+__all__ = ["Answer", "Asked", "AskedPage", "CompareService", "Comparison", "Said", "compare_json"]
 MAX_VERSIONS = 12
 """More columns than that nobody can read."""
 MAX_PROMPTS = 20
@@ -46,49 +57,6 @@ def compare_json(comparison: Comparison) -> dict[str, Any]:
     """The table and the figures' data as JSON, for the routes, the page and the report."""
     figures = {chart.name: chart.plain() for chart in comparison.charts}
     return comparison.table.plain() | {"figures": figures}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one version said."""
-
-    text: str
-    score: float | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
-    tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One prompt, with the answer of each version that has one."""
-
-    item: str
-    """Of the suite; "" for a prompt of one's own."""
-    prompt: str
-    language: str
-    group: str
-    answers: Mapping[str, Answer]
-
-    @property
-    def same(self) -> bool:
-        """Whether all said the same."""
-        return len({answer.text.strip() for answer in self.answers.values()}) <= 1
-
-
-@dataclass(frozen=True, slots=True)
-class AskedPage:
-    rows: tuple[Asked, ...]
-    total: int
-    """Rows that pass the filter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A piece of a version's answer, as it comes."""
-
-    version: str
-    chunk: Chunk
 
 
 class CompareService:
@@ -155,7 +123,13 @@ class CompareService:
         """Write the report of a comparison that is there already."""
         from javis.service.compare_files import files_of  # heavy: matplotlib
 
-        return self._reports.save(files_of(comparison))
+        return self._reports.save(files_of(comparison, self._examples(comparison.table)))
+
+    def _examples(self, table: Table) -> list[Example]:
+        """Answers that show where the versions differ, of suites that may be shown around."""
+        sources = self._sources.of([row.version for row in table.rows])
+        suites = [suite for suite in table.suites if suite in SHAREABLE]
+        return [e for suite in suites for e in telling(suite, self._of_suite(sources, suite))]
 
     @property
     def saved(self) -> Reports:
@@ -245,34 +219,8 @@ class CompareService:
         return rows
 
 
-def prompt_of(item: Item) -> str:
-    """An item's question, to be read; what items hold is each suite's own affair."""
-    data = item.data
-    for key in ("prompt", "question", "text"):
-        value = data.get(key)
-        if isinstance(value, str) and value.strip():
-            return value
-        if isinstance(value, (list, tuple)):
-            return _transcript(value)
-    for key in ("messages", "turns", "steps"):
-        if isinstance(data.get(key), (list, tuple)):
-            return _transcript(data[key])
-    return item.id
-
-
 def _nothing(report: SuiteReport) -> list[ItemResult]:
     return []
-
-
-def _transcript(messages: Sequence[object]) -> str:
-    lines = []
-    for message in messages:
-        if isinstance(message, Mapping):
-            said = message.get("content") or message.get("user") or message.get("prompt") or ""
-            lines.append(str(said))
-        elif isinstance(message, str):
-            lines.append(message)
-    return "\n\n".join(line for line in lines if line)
 
 
 def _answer(text: str, last: Chunk | None) -> Answer:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import javis
 from javis.dataset import csv_cells
 from javis.eval.comparison import Row, Table
 from javis.eval.figures import draw, has_hangul
 from javis.service.compare import Comparison, compare_json
+from javis.service.compare_answers import Example
 from javis.service.report_page import page_of
 from javis.service.report_words import LANGUAGES, Words
 from javis.store import now_iso
@@ -39,16 +42,21 @@ _COSTS = ("local", "rented", "serverless")
 QUOTE = '"'
 
 
-def files_of(comparison: Comparison) -> dict[str, bytes]:
+def files_of(comparison: Comparison, examples: Sequence[Example] = ()) -> dict[str, bytes]:
     """All files of the report by name."""
     table, charts = comparison.table, comparison.charts
     made_at = now_iso()
-    plain = {"created_at": made_at, "app_version": javis.__version__, **compare_json(comparison)}
+    plain = {
+        "created_at": made_at,
+        "app_version": javis.__version__,
+        **compare_json(comparison),
+        "examples": [asdict(example) for example in examples],
+    }
     pictures = _pictures(comparison)
     files = {
         "comparison_summary.csv": csv_of(table).encode("utf-8-sig"),
         "report.json": json.dumps(plain, indent=1, ensure_ascii=False).encode("utf-8") + b"\n",
-        "report.html": page_of(table, charts, pictures, made_at).encode("utf-8"),
+        "report.html": page_of(table, charts, pictures, examples, made_at).encode("utf-8"),
     }
     return files | {picture_name(*key): data for key, data in pictures.items()}
 

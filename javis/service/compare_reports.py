@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
 import secrets
 import shutil
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from javis.store import now_iso
 
 ID = re.compile(r"compare-\d{8}T\d{6}-[0-9a-f]{6}")
 NAMES = re.compile(r"[a-z_]+\.(?:csv|json|html|png)")
+_LEFT_OVER_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Reports:
         stamp = now_iso().replace("-", "").replace(":", "").partition(".")[0]
         report_id = f"compare-{stamp}-{secrets.token_hex(3)}"
         partial = self._folder / f".{report_id}.partial"
+        self._clean_up()
         try:
             partial.mkdir(parents=True, mode=0o700)
             for name, data in files.items():
@@ -54,6 +58,13 @@ class Reports:
                 path=str(self._folder),
                 why=error.strerror or str(error),
             ) from error
+
+    def _clean_up(self) -> None:
+        """Delete what a program that died left half written."""
+        for path in self._folder.glob(".compare-*.partial"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _LEFT_OVER_S:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def all(self) -> list[SavedReport]:
         """The newest first."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import javis
 from javis.eval.charts import Chart
 from javis.eval.comparison import BASE, Row, Score, Table
 from javis.eval.figures import shown
+from javis.service.compare_answers import Answer, Example
 from javis.service.report_words import LANGUAGES, Words
 
+_MAX_TEXT = 1200
+"""Characters of a prompt or an answer that are shown."""
 Pictures = Mapping[tuple[str, str], bytes]
 """PNGs by chart and language."""
 
@@ -29,6 +32,10 @@ th, td { border-bottom: 1px solid var(--line); padding: .4rem .7rem; text-align:
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
   background: var(--paper); }
+table.said { width: 100%; table-layout: fixed; min-width: 34rem; }
+table.said td, table.said th { text-align: left; white-space: normal; vertical-align: top;
+  position: static; }
+blockquote { margin: .5rem 0; padding: .2rem 1rem; border-left: 3px solid var(--good); }
 small { color: var(--dim); display: block; }
 .better { color: var(--good); } .worse { color: var(--bad); }
 figure { margin: 1.5rem 0; } figure img { max-width: 100%; height: auto; background: #fff;
@@ -44,18 +51,24 @@ document.getElementById(wanted).checked = true;
 _NAMES = {"en": "English", "ko": "한국어"}
 
 
-def page_of(table: Table, charts: tuple[Chart, ...], pictures: Pictures, made_at: str) -> str:
+def page_of(
+    table: Table,
+    charts: tuple[Chart, ...],
+    pictures: Pictures,
+    examples: Sequence[Example],
+    made_at: str,
+) -> str:
     """The whole page."""
     choices = "".join(
         f'<label><input type="radio" name="language" id="show-{name}"'
         f"{' checked' if name == 'en' else ''}> <span lang={name}>{_NAMES[name]}</span></label> "
         for name in LANGUAGES
     )
-    bodies = "".join(
-        f'<main class="text" lang="{name}">{_body(Words(name), table, charts, pictures, made_at)}'
-        "</main>"
-        for name in LANGUAGES
-    )
+    bodies = ""
+    for name in LANGUAGES:
+        words = Words(name)
+        inside = _body(words, table, charts, pictures, made_at) + _examples(words, table, examples)
+        bodies += f'<main class="text" lang="{name}">{inside}</main>'
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -94,6 +107,38 @@ def _figure(words: Words, chart: Chart, pictures: Pictures) -> str:
         f'<figure><img alt="{escape(name)}" src="data:image/png;base64,{data}">'
         f"<figcaption>{escape(why)}</figcaption></figure>"
     )
+
+
+def _examples(words: Words, table: Table, examples: Sequence[Example]) -> str:
+    """Questions on which the versions differ, each with what they said."""
+    if not examples:
+        return ""
+    names = {row.version: words.version(row) for row in table.rows}
+    blocks = []
+    for example in examples:
+        asked = example.asked
+        said = "".join(f"<td>{_marked(asked.answers.get(version))}</td>" for version in names)
+        heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in names.values())
+        blocks.append(
+            f"<h3>{escape(words.suite(example.suite))}</h3>"
+            f'<blockquote lang="{escape(asked.language)}">{_text(asked.prompt)}</blockquote>'
+            f'<div class="scroll"><table class="said"><thead><tr>{heads}</tr></thead>'
+            f"<tbody><tr>{said}</tr></tbody></table></div>"
+        )
+    title = escape(words("report.examples"))
+    return f"<h2>{title}</h2><p>{escape(words('report.why_examples'))}</p>{''.join(blocks)}"
+
+
+def _marked(answer: Answer | None) -> str:
+    if answer is None:
+        return "–"
+    score = "" if answer.score is None else f"<small>{shown(answer.score, 'score')}</small>"
+    return f"{score}{_text(answer.text)}"
+
+
+def _text(text: str) -> str:
+    short = text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} …"
+    return escape(short).replace("\n", "<br>")
 
 
 _COLUMNS = (

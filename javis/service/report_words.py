@@ -47,17 +47,21 @@ class Words:
         """What a row is called: the version with its method."""
         if row.version == BASE:
             return self("report.base")
-        name = row.version
-        if name == row.run:
-            name = self("report.run", id=name[2 : 2 + _RUN_ID_LETTERS])
+        name = self.name(row.version)
         return f"{name} · {self.method(row.method)}" if row.method else name
+
+    def name(self, version: str) -> str:
+        """A version's name; runs have a long one, of which the beginning is enough."""
+        if version.startswith("j_"):
+            return self("report.run", id=version[2 : 2 + _RUN_ID_LETTERS])
+        return version
 
     def note(self, note: Note) -> str:
         values = dict(note.values)
         if "suite" in values:
             values["suite"] = self.suite(values["suite"])
         if "versions" in values:
-            values["versions"] = ", ".join(map(str, values["versions"]))
+            values["versions"] = ", ".join(self.name(str(name)) for name in values["versions"])
         if "method" in values:
             values["method"] = self.method(str(values["method"]))
         return self(f"report.note_{note.code}", column=self("report.loss_change"), **values)

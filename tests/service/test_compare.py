@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import os
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -16,14 +17,15 @@ from typing import Any
 import pytest
 
 from javis.core.errors import EngineError, NotFound, StoreError, UserInputError
-from javis.core.evaluation import Item, ItemResult, Subject
+from javis.core.evaluation import Item, ItemResult, Subject, SuiteName
 from javis.core.learning import TrainJob
 from javis.core.settings import Settings
 from javis.core.types import Message, SamplingParams
 from javis.engine.files import sha256_file
 from javis.engine.scripted import ScriptedEngine
 from javis.eval.cache import ResultCache
-from javis.service.compare import MAX_PROMPTS, CompareService, prompt_of
+from javis.service.compare import MAX_PROMPTS, CompareService
+from javis.service.compare_answers import prompt_of
 from javis.service.compare_scores import Scores
 from javis.service.services import Services, join
 from javis.store import Store, open_store
@@ -72,24 +74,29 @@ class Site:
     def compare(self) -> CompareService:
         return self.services.compare
 
-    def evaluated(self, version: str, right: int, count: int = 12) -> None:
+    def evaluated(
+        self, version: str, right: int, count: int = 12, suite: SuiteName = "knowledge"
+    ) -> None:
         """Results of the suite of sums on the disk, so many of them right."""
         known = {v.name: v for v in self.services.versions.all()}
         sha256 = known[version].sha256 or ""
-        self.results(Subject(version, sha256, "scripted", "scripted", "none"), right, count)
+        subject = Subject(version, sha256, "scripted", "scripted", "none")
+        self.results(subject, right, count, suite)
 
-    def results(self, subject: Subject, right: int, count: int = 12) -> None:
+    def results(
+        self, subject: Subject, right: int, count: int = 12, suite: SuiteName = "knowledge"
+    ) -> None:
         cache = ResultCache(self.settings.data_dir / "eval")
         for n, item in enumerate(SumSuite(count).items()):
             said = f"{2 * n}" if n < right else f"{subject.version}?"
             result = ItemResult(item.id, item.language, item.group, float(n < right), (said,))
-            cache.append(subject, "knowledge", "1", result)
+            cache.append(subject, suite, "1", result)
 
-    def scored(self) -> CompareService:
+    def scored(self, suite: SuiteName = "knowledge") -> CompareService:
         """The service with the suite of sums instead of the real ones."""
         service = self.compare
         service._scores = Scores(
-            self.settings.data_dir / "eval", lambda: {"knowledge": SumSuite(12)}
+            self.settings.data_dir / "eval", lambda: {suite: SumSuite(12, suite)}
         )
         return service
 
@@ -283,6 +290,46 @@ def test_the_report_is_whole(site: Site) -> None:
     (saved,) = site.compare.saved.all()
     assert (saved.id, saved.versions) == (folder.name, ("base", "v1.0"))
     assert set(saved.files) == names
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_report_shows_where_the_versions_differ(site: Site) -> None:
+    site.evaluated("base", 3)
+    site.evaluated("v1.0", 9)
+    folder = site.scored().report(["base", "v1.0"])
+    found = json.loads((folder / "report.json").read_text("utf-8"))["examples"]
+    # Items 3 to 8 are right in v1.0 alone; the first three of them are shown.
+    assert [e["asked"]["item"] for e in found] == ["sum-003", "sum-004", "sum-005"]
+    assert found[0]["asked"]["answers"]["base"] | {"details": {}} == {
+        "text": "base?",
+        "score": 0.0,
+        "details": {},
+        "seconds": 0.0,
+        "tokens": 0,
+    }
+    page = (folder / "report.html").read_text("utf-8")
+    assert page.count("base?") == 6, "three, in two languages"
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_users_asked_stays_out_of_reports(site: Site) -> None:
+    for version, right in (("base", 3), ("v1.0", 9)):
+        site.evaluated(version, right, suite="golden")
+    service = site.scored("golden")
+    assert service.answers(["base", "v1.0"], suite="golden").total == 12
+    folder = service.report(["base", "v1.0"])
+    assert json.loads((folder / "report.json").read_text("utf-8"))["examples"] == []
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_a_crash_left_half_written_goes(site: Site) -> None:
+    folder = site.settings.exports_dir / "reports"
+    old, new = folder / ".compare-old.partial", folder / ".compare-new.partial"
+    for path in (old, new):
+        path.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    site.compare.report(["base"])
+    assert not old.exists() and new.exists()
 
 
 def test_the_page_loads_nothing_and_speaks_both_languages(site: Site) -> None:

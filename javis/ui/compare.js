@@ -54,7 +54,7 @@ function drawCompare() {
 
 function drawCompareHead() {
   const { names, current } = CP.state;
-  const chip = (name) => el("button", { class: `jv-chip ${CP.chosen.includes(name) ? lookOf(names, name) : ""}`, "aria-pressed": String(CP.chosen.includes(name)), "data-version": name, onclick: () => chooseVersion(name) }, el("i", {}), name === current ? t("controls.live", { name: nameOf(name) }) : nameOf(name));
+  const chip = (name) => el("button", { class: `jv-pill ${CP.chosen.includes(name) ? lookOf(names, name) : ""}`, "aria-pressed": String(CP.chosen.includes(name)), "data-version": name, onclick: () => chooseVersion(name) }, el("i", {}), name === current ? t("controls.live", { name: nameOf(name) }) : nameOf(name));
   $("jv-compare-head").replaceChildren(
     el(
       "div",
@@ -63,7 +63,7 @@ function drawCompareHead() {
       el("div", { class: "jv-switch", role: "group", "aria-label": t("compare.views") }, VIEWS.compare.map((name) => el("button", { id: `jv-compare-${name}`, "aria-pressed": String(V.section === name), onclick: () => showTab("compare", name) }, t(`compare.${name}`)))),
       el("button", { class: "jv-plain", id: "jv-compare-report", onclick: reportDialog }, icon("out"), t("compare.report")),
     ),
-    V.section === "votes" ? "" : el("div", { class: "jv-chips", role: "group", "aria-label": t("compare.choose") }, names.map(chip)),
+    V.section === "votes" ? "" : el("div", { class: "jv-pills", role: "group", "aria-label": t("compare.choose") }, names.map(chip)),
   );
 }
 

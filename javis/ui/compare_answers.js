@@ -139,7 +139,7 @@ function drawAnswerRows() {
   };
   const pager = el(
     "div",
-    { class: "jv-row jv-pager" },
+    { class: "jv-row jv-pages" },
     iconButton("left", t("review.previous"), () => step(-page), { disabled: CA.offset === 0 }),
     el("span", {}, t("review.range", { from: number(CA.offset + 1), to: number(CA.offset + rows.length), total: number(total) })),
     iconButton("right", t("review.next"), () => step(page), { disabled: CA.offset + page >= total }),

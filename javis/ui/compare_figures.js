@@ -59,18 +59,18 @@ function barsPanel(panel, names) {
     const percent = (v) => `${((100 * Math.abs(v)) / top).toFixed(2)}%`;
     const words = known(low) ? `${say(value)} (${say(low)}–${say(high)})` : say(value);
     const whisker = known(low) ? el("i", { class: "is-range", style: `left:${percent(low)};right:calc(100% - ${percent(high)})` }) : "";
-    return el("div", { class: "jv-bar" }, el("span", { class: "jv-measure-name" }, label), el("span", { class: `jv-bar-track ${look}`, role: "img", "aria-label": `${label}: ${words}` }, el("i", { class: "is-bar", style: `width:${percent(value)}` }), whisker), el("span", { class: "jv-measure-words" }, words));
+    return el("div", { class: "jv-level" }, el("span", { class: "jv-measure-name" }, label), el("span", { class: `jv-level-track ${look}`, role: "img", "aria-label": `${label}: ${words}` }, el("i", { class: "is-bar", style: `width:${percent(value)}` }), whisker), el("span", { class: "jv-measure-words" }, words));
   };
   const rows = panel.categories.map((name, at) => {
     const title = categoryName(panel, name);
     if (!many) return bar(panel.series[0], at, title, ofVersions ? lookOf(names, name) : "is-a");
     const label = (s) => (ofVersions ? seriesName(panel, s.name) : nameOf(s.name));
     const bars = panel.series.map((s, n) => bar(s, at, label(s), ofVersions ? LOOKS[n % LOOKS.length] : lookOf(names, s.name)));
-    return bars.some(Boolean) ? el("div", { class: "jv-bar-group" }, el("h3", {}, title), bars) : "";
+    return bars.some(Boolean) ? el("div", { class: "jv-level-group" }, el("h3", {}, title), bars) : "";
   });
   const head = [t("compare.what"), ...panel.series.map((s) => (names.includes(s.name) ? nameOf(s.name) : seriesName(panel, s.name)))];
   const cells = panel.categories.map((name, at) => [categoryName(panel, name), ...panel.series.map((s) => (known(s.values[at]) ? say(s.values[at]) : "–"))]);
-  return el("figure", { class: "jv-figure" }, panelTitle(panel), el("div", { class: "jv-barlist" }, rows), figureTable(head, cells));
+  return el("figure", { class: "jv-figure" }, panelTitle(panel), el("div", { class: "jv-levellist" }, rows), figureTable(head, cells));
 }
 
 // The ends of an axis with a little air, never below zero for what cannot be.

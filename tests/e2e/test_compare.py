@@ -54,6 +54,7 @@ def texts(rows: Locator) -> list[str]:
 def test_an_evaluation_is_started_watched_and_read(open_page: Open, site: Served) -> None:
     page = open_page("#admin/evaluate", server=site)
     start = page.locator("#jv-eval-start")
+    expect(start).to_be_enabled()
     for box in page.locator("fieldset").nth(1).locator("input").all():
         box.set_checked(box.get_attribute("data-pick") == "instruction")
     page.locator('[data-pick="v1.0"]').check()
@@ -104,16 +105,16 @@ def test_versions_stand_side_by_side(open_page: Open, evaluated: Served) -> None
     expect(health).to_have_attribute("aria-sort", "ascending")
     expect(health.get_by_role("button")).to_be_focused()
     benchmark = page.locator('[data-figure="benchmark"]')
-    bars = benchmark.locator(".jv-bar")
+    bars = benchmark.locator(".jv-level")
     expect(bars.first.get_by_role("img")).to_have_attribute(
         "aria-label", re.compile(r"Base model: [\d.]+ \([\d.]+–[\d.]+\)")
     )
     benchmark.get_by_text("As a table").click()
     expect(benchmark.get_by_role("row", name="Healthy answers")).to_be_visible()
-    page.locator('.jv-chip[data-version="v1.0"]').click()
+    page.locator('.jv-pill[data-version="v1.0"]').click()
     expect(table.locator("tbody tr")).to_have_count(1)
-    expect(page.locator('.jv-chip[data-version="v1.0"]')).to_be_focused()
-    page.locator('.jv-chip[data-version="base"]').click()
+    expect(page.locator('.jv-pill[data-version="v1.0"]')).to_be_focused()
+    page.locator('.jv-pill[data-version="base"]').click()
     expect(page.locator("#jv-compare-body")).to_contain_text("Choose at least one version")
 
 
@@ -169,7 +170,7 @@ def test_answers_to_a_suite_prompt_by_prompt(open_page: Open, evaluated: Served)
     first = asked.first.get_attribute("data-item")
     page.get_by_role("button", name="Next").click()
     expect(asked.first).not_to_have_attribute("data-item", first or "")
-    expect(page.locator(".jv-pager")).to_contain_text("11")
+    expect(page.locator(".jv-pages")).to_contain_text("11")
     page.get_by_label("What they were asked").select_option("knowledge")
     expect(page.locator("#jv-answer-rows")).to_contain_text("have not answered this suite")
 

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from javis.dataset.control import ControlTokens
 from javis.dataset.repetition import repeated
+from javis.eval.text_match import common_subsequence, similarity
 
 Symptom = Literal[
     "empty", "repeated", "echo", "truncated", "wrong_language", "label", "control_token", "garbled"
@@ -17,6 +18,9 @@ SYMPTOMS: tuple[Symptom, ...] = get_args(Symptom)
 
 LONG_CHARS = 400
 """A shorter answer without a full stop is a heading, a list or a word; a longer one broke off."""
+NEAR = 0.85
+"""How similar an answer is to its question when it says nothing of its own. An answer in a whole
+sentence that takes up the question's words stays below."""
 _LABELS = (
     *("출력", "입력", "답변", "정답", "질문", "사용자", "어시스턴트", "응답", "지시", "결과"),
     *("output", "input", "answer", "question", "user", "assistant", "human", "system"),
@@ -65,9 +69,16 @@ def symptoms(
 
 
 def echoes(text: str, prompt: str) -> bool:
-    """The answer says the question again and nothing else."""
+    """The answer says the question again, or nearly, and little else."""
     said, asked = _letters(text), _letters(prompt)
-    return len(asked) >= 8 and (said == asked or (asked in said and len(said) < 1.2 * len(asked)))
+    if len(asked) < 8 or len(said) > 3 * len(asked):
+        return False
+    if similarity(said, asked) >= NEAR:
+        return True
+    # What stands around the question: too little, or only letters of it once more.
+    around = "".join(said.split(asked))
+    own = len(around) - common_subsequence(around, asked)
+    return asked in said and (len(around) < len(asked) / 2 or own < (1 - NEAR) * len(around))
 
 
 def broken_off(text: str) -> bool:

@@ -123,13 +123,11 @@ def test_the_score_is_the_share_of_constraints() -> None:
     good = INSTRUCTION.run(item, Says("Hello there"))
     half = INSTRUCTION.run(item, Says("Hello there, all of you!"))
     assert (good.score, good.details["strict"], good.details["failed"]) == (1.0, True, [])
-    assert half.score == pytest.approx(2 / 3)
+    assert half.score == 0.5
     assert half.details["failed"] == ["words"]
     assert INSTRUCTION.run(item, Says("")).score == 0
-    assert INSTRUCTION.run(item, Says("안녕 hello 여러분")).details["failed"] == [
-        "words",
-        "language",
-    ]
+    korean = INSTRUCTION.run(item, Says("안녕 hello"))
+    assert (korean.score, korean.details["unusable"]) == (0.0, ["wrong_language"])
     assert INSTRUCTION.figures([good, half]) == {"strict": 0.5}
     assert INSTRUCTION.figures([]) == {}
 
@@ -137,7 +135,7 @@ def test_the_score_is_the_share_of_constraints() -> None:
 def test_a_constraint_of_a_kind_used_twice_counts_twice() -> None:
     words = [{"kind": "contains", "words": [word]} for word in ("red", "blue")]
     item = Item("x", "en", "g", {"prompt": "?", "constraints": words})
-    assert mark(item, "a red one") == {"contains": True, "contains#2": False, "language": True}
+    assert mark(item, "a red one") == {"contains": True, "contains#2": False}
 
 
 def test_health_marks_symptoms() -> None:

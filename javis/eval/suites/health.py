@@ -7,11 +7,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 
 from javis.core.evaluation import Asker, Item, ItemResult, SuiteName
 from javis.core.types import Message
 from javis.dataset import control, repetition
 from javis.eval import symptoms as symptoms_module
+from javis.eval import text_match
 from javis.eval.report import distinct
 from javis.eval.suites.items import DATA, read_items, version_of
 from javis.eval.symptoms import SYMPTOMS, symptoms
@@ -29,7 +31,8 @@ class HealthSuite:
 
     @cached_property
     def data_version(self) -> str:
-        return version_of([self._path], [symptoms_module, control, repetition])
+        marking = [symptoms_module, text_match, control, repetition]
+        return version_of([self._path, Path(__file__)], marking)
 
     @cached_property
     def _items(self) -> tuple[Item, ...]:

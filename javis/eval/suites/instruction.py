@@ -6,21 +6,23 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from pathlib import Path
 
 from javis.core.evaluation import Asker, Item, ItemResult, SuiteName
 from javis.core.types import Message
 from javis.dataset import control, repetition
-from javis.eval import checks, symptoms
+from javis.eval import checks, symptoms, text_match
 from javis.eval.checks import check, korean, layout, length, letters, structured, text, wording
 from javis.eval.suites.items import DATA, read_items, version_of
 
 MAX_TOKENS = 256
-UNUSABLE: tuple[symptoms.Symptom, ...] = ("empty", "repeated", "echo", "control_token", "garbled")
+UNUSABLE: tuple[symptoms.Symptom, ...] = (
+    *("empty", "repeated", "echo", "wrong_language", "control_token", "garbled"),
+)
 """An answer with one of these follows no instruction, though it may be short or free of commas."""
 _MARKING = (
     *(checks, korean, layout, length, letters, structured, text, wording),
-    *(symptoms, control, repetition),
+    *(symptoms, text_match, control, repetition),
 )
 
 
@@ -36,7 +38,7 @@ class InstructionSuite:
 
     @cached_property
     def data_version(self) -> str:
-        return version_of([self._path], _MARKING)
+        return version_of([self._path, Path(__file__)], _MARKING)
 
     @cached_property
     def _items(self) -> tuple[Item, ...]:
@@ -49,6 +51,7 @@ class InstructionSuite:
         start = time.perf_counter()
         answer = ask.reply([Message("user", str(item.data["prompt"]))], max_tokens=MAX_TOKENS)
         seconds = time.perf_counter() - start
+        unusable = why_unusable(item, answer)
         met = mark(item, answer)
         return ItemResult(
             item.id,
@@ -60,6 +63,7 @@ class InstructionSuite:
                 "constraints": list(met),
                 "failed": [name for name, passed in met.items() if not passed],
                 "strict": all(met.values()),
+                "unusable": unusable,
             },
             seconds=seconds,
         )
@@ -70,16 +74,19 @@ class InstructionSuite:
         return {"strict": sum(asked) / len(asked)} if asked else {}
 
 
+def why_unusable(item: Item, answer: str) -> list[str]:
+    """The symptoms for which no constraint counts as met."""
+    languages = () if item.data.get("any_language") else (item.language,)
+    found = symptoms.symptoms(answer, str(item.data["prompt"]), languages)
+    spared = {"repeated"} if item.data.get("repeats") else set()
+    return [symptom for symptom in found if symptom in UNUSABLE and symptom not in spared]
+
+
 def mark(item: Item, answer: str) -> dict[str, bool]:
     """Which of the item's constraints the answer meets, by name."""
-    constraints: list[Mapping[str, Any]] = list(item.data["constraints"])
-    if not item.data.get("any_language"):
-        constraints.append({"kind": "language", "is_": item.language})
-    found = symptoms.symptoms(answer, str(item.data["prompt"]))
-    spared = {"repeated"} if item.data.get("repeats") else set()
-    usable = not any(symptom in UNUSABLE for symptom in found if symptom not in spared)
+    usable = not why_unusable(item, answer)
     met: dict[str, bool] = {}
-    for constraint in constraints:
+    for constraint in item.data["constraints"]:
         name = str(constraint["kind"])
         same = sum(known.split("#")[0] == name for known in met)
         met[f"{name}#{same + 1}" if same else name] = usable and check(answer, constraint)

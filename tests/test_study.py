@@ -38,7 +38,7 @@ class Bench:
     def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         self.site = site
         self.said: list[str] = []
-        engine = ScriptedEngine()
+        self.engine = engine = ScriptedEngine()
         info = engine.info
 
         @contextmanager
@@ -144,6 +144,16 @@ def test_a_mistyped_name_is_told_before_anything_is_trained(bench: Callable[...,
     with pytest.raises(UserInputError):
         at.study("lora", names=["v7.7"])
     assert at.site.store.jobs.all() == []
+
+
+def test_a_model_that_fails_is_said(bench: Callable[..., Bench]) -> None:
+    at = bench()
+    at.engine.fail_after = 0
+    found = at.study("lora")
+    said = [n["values"] for n in found["notes"] if n["code"] == "not_asked"]
+    assert [v["versions"] for v in said] == [["base"], ["v1.0"]]
+    assert all("scripted" in v["why"] for v in said)
+    assert [r["version"] for r in found["rows"]] == ["base", "v1.0"]
 
 
 def test_steps_can_be_limited(bench: Callable[..., Bench]) -> None:

@@ -162,10 +162,15 @@ def ask(
         for name in [BASE, *findings.names]:
             say(f"-- asking {name}")
             try:
-                _ask_one(service, settings, store, name, chosen, sample, say)
+                why = _ask_one(service, settings, store, name, chosen, sample, say)
+            except KeyboardInterrupt:
+                say("The other questions are left out.")
+                return
             except JavisError as error:
-                say(str(error))
-                findings.notes.append(Note("not_asked", {"versions": [name], "why": str(error)}))
+                why = str(error)
+            if why:
+                say(why)
+                findings.notes.append(Note("not_asked", {"versions": [name], "why": why}))
 
 
 def _ask_one(
@@ -176,13 +181,18 @@ def _ask_one(
     suites: Sequence[SuiteName],
     sample: int | None,
     say: Say,
-) -> None:
-    if not name.startswith("j_"):
-        evaluate.follow(service, service.start([name], suites, sample, evaluate.OWNER), say)
-        return
-    job = store.jobs.get(name)
-    adapter = Supervisor(settings.data_dir / "runs").folder(job.id) / "adapter"
-    service.of_candidate(job.id, adapter, suites, sample, threading.Event())
+) -> str:
+    """Returns why not all could be asked; "" when all was. KeyboardInterrupt when it was left."""
+    if name.startswith("j_"):
+        job = store.jobs.get(name)
+        adapter = Supervisor(settings.data_dir / "runs").folder(job.id) / "adapter"
+        service.of_candidate(job.id, adapter, suites, sample, threading.Event())
+        return ""
+    run = service.start([name], suites, sample, evaluate.OWNER)
+    ended = evaluate.follow(service, run, say)
+    if ended.state == "cancelled":
+        raise KeyboardInterrupt
+    return ended.message if ended.state == "failed" else ""
 
 
 def _not_trained(findings: Findings, method: Method, why: str, say: Say) -> None:

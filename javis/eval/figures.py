@@ -184,21 +184,22 @@ class _Pen:
 
     def _points(self, axes: Axes, panel: Panel, unit: _Scale) -> None:
         across = _Scale.of(panel.x_unit, [x for s in panel.series for x in s.x])
-        for series in panel.series:
+        # Names of neighbours go above and below in turn, or they would cover each other.
+        for number, series in enumerate(sorted(panel.series, key=lambda s: (s.x, s.values))):
             x = [across.of_value(v) for v in series.x]
             y = [unit.of_value(v) for v in series.values]
             axes.scatter(x, y, s=60, color=self._colours.get(series.name, COLOURS[0]))
             axes.annotate(
                 self._name(series.name),
                 (x[0], y[0]),
-                xytext=(0, 8),
+                xytext=(0, 8 if number % 2 else -16),
                 textcoords="offset points",
                 ha="center",
                 fontsize=9,
             )
         axes.set_xlabel(self._titled(panel.x_title, across), fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.margins(x=0.2, y=0.2)
+        axes.margins(x=0.25, y=0.25)
 
     def _titled(self, key: str, unit: _Scale) -> str:
         return self._words(f"report.{key}") + (f" ({unit.name})" if unit.name else "")

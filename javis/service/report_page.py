@@ -85,7 +85,8 @@ def _body(
     notes = [words.note(note) for note in table.notes]
     notes.append(words(f"report.loss_from_{table.loss_from}"))
     if table.suites:
-        notes.append(words("report.reference", version=table.reference))
+        reference = next(row for row in table.rows if row.version == table.reference)
+        notes.append(words("report.reference", version=words.version(reference)))
     figures = "".join(
         _figure(words, chart, pictures) for chart in charts if (chart.name, "en") in pictures
     )

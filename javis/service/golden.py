@@ -90,15 +90,14 @@ class GoldenService:
 
     def _said(self, turn: Row) -> tuple[tuple[Message, ...], str | None]:
         """The prompt, and the answer that counts."""
-        reply = str(turn.get("reply", ""))
         try:
             row = self._review.get(turn["id"])
         except NotFound:  # not rated: the mark itself says that the answer is good
             rows = {row["id"]: row for _, row in self._turns_of(turn["conversation_id"])}
             path = [turn_of(earlier) for earlier in path_of(turn, rows)]
             asked = turn_of(turn)
-            return tuple(messages_of(path, asked.system_prompt, asked.user)), reply
-        return row.prompt, row.target if row.target is not None or row.rating == "bad" else reply
+            return tuple(messages_of(path, asked.system_prompt, asked.user)), asked.reply
+        return row.prompt, row.target
 
     def _turn(self, turn_id: str) -> Row:
         """The row of a turn that is not deleted."""

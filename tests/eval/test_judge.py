@@ -46,6 +46,11 @@ def longer(question: list[dict[str, str]]) -> str:
             "Green tea.",
             Judgement(1.0, True, ("better", "better")),
         ),
+        (
+            lambda q: f"A or B? Both are short, so {longer(q)}",
+            "Green tea.",
+            Judgement(1.0, True, ("better", "better")),
+        ),
         (lambda q: "<think>A, no B, or", "Green tea.", Judgement(None, False, ("unclear",) * 2)),
     ],
 )
@@ -101,6 +106,11 @@ def server(*replies: Reply) -> Iterator[tuple[str, list[dict[str, Any]]]]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
+
+        def do_GET(self) -> None:
+            """What a followed redirect would become."""
+            seen.append({"path": self.path, **dict(self.headers)})
+            self.send_error(404)
 
         def log_message(self, *args: object) -> None: ...
 

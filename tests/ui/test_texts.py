@@ -20,6 +20,7 @@ from javis.core.types import REASONS, Finish, check_text
 from javis.dataset.pii import KINDS
 from javis.eval import charts, compare, gate, suite_gate
 from javis.eval.comparison import LossSource, Table
+from javis.eval.suites import suites
 from javis.train import recommend
 from javis.train.hyperparameters import RANGES
 from javis.ui.texts import LANGUAGES, Texts
@@ -108,6 +109,7 @@ GROWING = {
     "state": get_args(JobState),
     "history": get_args(Reason),
     "suite": tuple(name.replace("-", "_") for name in SUITES),
+    "group": {i.group.replace("-", "_") for s in suites().values() for i in s.items() if i.group},
     "eval": tuple(f"why_{name.replace('-', '_')}" for name in SUITES),
 }
 """The same, of what other parts of the program list: a new one there needs words here."""

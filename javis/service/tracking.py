@@ -178,7 +178,7 @@ class Watcher(Repeating):
     """Tells every few seconds, and at the end what is pending."""
 
     def __init__(self, tracking: Tracking) -> None:
-        super().__init__("tracking", LOOK_S, tracking.tick)
+        super().__init__(name="tracking", every_s=LOOK_S, act=tracking.tick)
         self._tracking = tracking
 
     def stop(self) -> None:

@@ -21,6 +21,7 @@ from javis.dataset.pii import KINDS
 from javis.eval import charts, compare, gate, suite_gate
 from javis.eval.comparison import LossSource, Table
 from javis.eval.suites import suites
+from javis.service.own_suites import SEEN, UNSEEN
 from javis.train import recommend
 from javis.train.hyperparameters import RANGES
 from javis.ui.texts import LANGUAGES, Texts
@@ -109,7 +110,8 @@ GROWING = {
     "state": get_args(JobState),
     "history": get_args(Reason),
     "suite": tuple(name.replace("-", "_") for name in SUITES),
-    "group": {i.group.replace("-", "_") for s in suites().values() for i in s.items() if i.group},
+    "group": {SEEN, UNSEEN}
+    | {item.group.replace("-", "_") for suite in suites().values() for item in suite.items()},
     "eval": tuple(f"why_{name.replace('-', '_')}" for name in SUITES),
 }
 """The same, of what other parts of the program list: a new one there needs words here."""

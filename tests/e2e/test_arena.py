@@ -246,3 +246,19 @@ def test_the_admin_turns_it_on_and_off(open_page: Open, arena: Served) -> None:
     expect(page.locator(".jv-toast")).to_contain_text("between 1 % and 100 %")
     assert arena.services.arena.plan().share == 0.4
     arena.services.arena.set_plan(True, 1.0)
+
+
+def test_a_closed_tab_keeps_both_and_still_asks(open_page: Open, arena: Served) -> None:
+    page = open_page(server=arena, user="closer")
+    say(page, "count for me")
+    expect(sides(page).nth(1).locator(".jv-md")).to_contain_text("3 4 5")
+    address = page.url.removeprefix(arena.url)
+    page.close()
+    page = open_page(address, server=arena, user="closer")
+    for n in (0, 1):
+        expect(sides(page).nth(n).locator(".jv-note")).to_have_text("Stopped.", timeout=15_000)
+        expect(sides(page).nth(n).locator(".jv-md")).to_contain_text("1 2 3")
+    vote(page, "right").click()
+    expect(note(page)).to_contain_text("your choice, this one")
+    page.reload()
+    expect(note(page)).to_contain_text("your choice, this one")

@@ -52,15 +52,18 @@ class Sources:
         """In this order, each once. Raises NotFound for a name that is nothing."""
         known = {v.name: v for v in self.versions.all()}
         current, refused = self.versions.current(), self.refused()
-        found = []
-        for name in dict.fromkeys(names):
-            if name in known:
-                found.append(self._version(known[name], current, refused.get(name)))
-            elif _RUN.fullmatch(name):
-                found.append(self._run(self.jobs.get(name)))
+        found: dict[str, Source] = {}
+        for name in names:
+            job = self.jobs.get(name) if _RUN.fullmatch(name) else None
+            # A run goes by the version that it became.
+            version = known.get(job.version or "" if job else name)
+            if version is not None:
+                found[version.name] = self._version(version, current, refused.get(version.name))
+            elif job is not None:
+                found[job.id] = self._run(job)
             else:
                 raise NotFound("no_version", "There is no version {name}.", name=name[:40])
-        return found
+        return list(found.values())
 
     def _version(self, version: Version, current: str, refused: str | None) -> Source:
         is_base = version.name == BASE
@@ -77,14 +80,12 @@ class Sources:
         )
 
     def _run(self, job: TrainJob) -> Source:
-        """A run: what it became, or what it left when the gate refused it."""
-        if job.version and job.version in self.names():
-            (found,) = self.of([job.version])
-            return found
+        """A run that became no version: what it left when the gate refused it, say."""
         result = self.supervisor.result(job.id) or {}
         adapter = self.supervisor.folder(job.id) / "adapter"
         weights = adapter / _WEIGHTS
-        train = dict(result.get("train") or {})
+        train = result.get("train")
+        train = train if isinstance(train, dict) else {}
         return Source(
             name=job.id,
             sha256=sha256_file(weights) if weights.is_file() else "",

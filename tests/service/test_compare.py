@@ -20,7 +20,7 @@ from javis.core.errors import EngineError, NotFound, StoreError, UserInputError
 from javis.core.evaluation import Item, ItemResult, Subject, SuiteName
 from javis.core.learning import TrainJob
 from javis.core.settings import Settings
-from javis.core.types import Message, SamplingParams
+from javis.core.types import Feedback, Message, SamplingParams, Turn
 from javis.engine.files import sha256_file
 from javis.engine.scripted import ScriptedEngine
 from javis.eval.cache import ResultCache
@@ -28,7 +28,7 @@ from javis.service.compare import MAX_PROMPTS, CompareService
 from javis.service.compare_answers import prompt_of
 from javis.service.compare_scores import Scores
 from javis.service.services import Services, join
-from javis.store import Store, open_store
+from javis.store import Store, new_turn_id, now_iso, open_store
 from javis.train.supervisor import Supervisor
 from javis.versions.publish import publish
 from javis.versions.registry import Registry
@@ -151,6 +151,30 @@ def test_scores_are_found_by_the_adapter_whatever_engine_was_asked(site: Site) -
     assert [n.code for n in table.notes] == ["not_evaluated"]
 
 
+def test_the_filters_are_those_of_the_review(site: Site) -> None:
+    conversation = site.store.conversations.create("local").id
+    replies = ("Green tea.", "Call me at 010-1234-5678.", "A walk by the river.", "Seven.")
+    for n, reply in enumerate(replies):
+        said = Turn(
+            id=new_turn_id(),
+            conversation_id=conversation,
+            parent_id=None,
+            created_at=now_iso(),
+            user=f"question {'abcd'[n] * 20}",
+            reply=reply,
+            finish="stop",
+        )
+        site.store.conversations.add_turn(said)
+        site.store.feedback.add(Feedback(said.id, now_iso(), "good"))
+    chart = site.compare.table(["base"]).charts[0]
+    status, flags = chart.panels
+    counts = dict(zip(status.categories, status.series[0].values, strict=True))
+    # The one with the number waits for a look; nobody excluded any.
+    assert counts == {"rated": 4, "approved": 3, "pending": 1, "excluded": 0}
+    flagged = dict(zip(flags.categories, flags.series[0].values, strict=True))
+    assert {name for name, count in flagged.items() if count} == {"personal"}
+
+
 def test_prices_are_the_users(site: Site) -> None:
     site.services.preferences.set_prices({"rented_hour": 6.0})
     cost = site.compare.table(["v1.0"]).table.rows[0].cost
@@ -179,7 +203,7 @@ def test_a_run_that_the_gate_refused_has_a_row(site: Site) -> None:
     score = site.scored().table([JOB]).table.rows[0].scores["knowledge"].estimate
     assert score is not None and score.value == 0.5
     site.store.jobs.update(JOB, version="v1.1")
-    assert site.compare.table([JOB]).table.rows[0].version == "v1.1"
+    assert [r.version for r in site.compare.table([JOB, "v1.1"]).table.rows] == ["v1.1"]
 
 
 # -- answers -----------------------------------------------------------------------------------

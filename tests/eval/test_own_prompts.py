@@ -128,7 +128,7 @@ def test_the_score_is_the_share_of_constraints() -> None:
     assert INSTRUCTION.run(item, Says("")).score == 0
     korean = INSTRUCTION.run(item, Says("안녕 hello"))
     assert (korean.score, korean.details["unusable"]) == (0.0, ["wrong_language"])
-    assert INSTRUCTION.figures([good, half]) == {"strict": 0.5}
+    assert INSTRUCTION.figures([good, half]) == {"strict_rate": 0.5}
     assert INSTRUCTION.figures([]) == {}
 
 
@@ -145,8 +145,8 @@ def test_health_marks_symptoms() -> None:
     assert (well.score, well.details["symptoms"]) == (1.0, [])
     assert (ill.score, ill.details["symptoms"]) == (0.0, ["wrong_language", "label"])
     figures = HEALTH.figures([well, ill])
-    assert figures["label"] == figures["wrong_language"] == 0.5
-    assert figures["empty"] == figures["at_limit"] == 0
+    assert figures["label_rate"] == figures["wrong_language_rate"] == 0.5
+    assert figures["empty_rate"] == figures["at_limit_rate"] == 0
     assert figures["mean_words"] == 2.5
     assert figures["distinct_1"] == 1.0
     assert HEALTH.figures([]) == {}

@@ -21,6 +21,7 @@ from javis.dataset.pii import KINDS
 from javis.eval import charts, compare, gate, suite_gate
 from javis.eval.comparison import LossSource, Table
 from javis.eval.suites import suites
+from javis.eval.symptoms import SYMPTOMS
 from javis.service.own_suites import SEEN, UNSEEN
 from javis.train import recommend
 from javis.train.hyperparameters import RANGES
@@ -81,7 +82,10 @@ FAMILIES = {
     ),
     "gate": ("base", "current", "candidate"),
     "compare": ("table", "answers", "votes", "higher", "lower"),
-    "measure": ("loss", "perplexity", "mean_characters", "distinct_2"),
+    "measure": (
+        *("loss", "perplexity", "mean_characters", "mean_words", "distinct_1", "distinct_2"),
+        *("strict_rate", "at_limit_rate", *(f"{symptom}_rate" for symptom in SYMPTOMS)),
+    ),
     "schedule": ("turns", "days"),
 }
 """Words whose keys the script puts together."""

@@ -71,10 +71,14 @@ class HealthSuite:
         asked = [r for r in results if "symptoms" in r.details]
         if not asked:
             return {}
+
+        def share(symptom: str) -> float:
+            return sum(symptom in r.details["symptoms"] for r in asked) / len(asked)
+
         answers = [answer for result in asked for answer in result.answers]
         return {
-            **{s: sum(s in r.details["symptoms"] for r in asked) / len(asked) for s in SYMPTOMS},
-            "at_limit": sum(bool(r.details["cut"]) for r in asked) / len(asked),
+            **{f"{s}_rate": share(s) for s in SYMPTOMS},
+            "at_limit_rate": sum(bool(r.details["cut"]) for r in asked) / len(asked),
             "mean_words": sum(r.details["words"] for r in asked) / len(asked),
             "distinct_1": distinct(answers, 1),
             "distinct_2": distinct(answers, 2),

@@ -69,9 +69,9 @@ class InstructionSuite:
         )
 
     def figures(self, results: Sequence[ItemResult]) -> Mapping[str, float]:
-        """`strict`: the share of prompts with every constraint met, IFEval's prompt-level score."""
+        """`strict_rate`: the share of prompts with every constraint met (IFEval's prompt level)."""
         asked = [bool(r.details["strict"]) for r in results if "strict" in r.details]
-        return {"strict": sum(asked) / len(asked)} if asked else {}
+        return {"strict_rate": sum(asked) / len(asked)} if asked else {}
 
 
 def why_unusable(item: Item, answer: str) -> list[str]:

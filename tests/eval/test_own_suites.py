@@ -58,7 +58,7 @@ def test_an_answer_is_held_against_the_wanted_one() -> None:
     assert asked(suite, "")[0].score == 0.0
     figures = suite.figures([result, *asked(suite, "Green tea.")])
     assert figures["chrf"] == (result.score + 1) / 2
-    assert "judge_agrees" not in figures
+    assert "judge_agree_rate" not in figures
 
 
 def test_without_a_wanted_answer_there_is_no_score() -> None:
@@ -77,7 +77,7 @@ def test_whom_the_judge_sees() -> None:
         (result,) = asked(suite)
         assert result.score == 0.5
         assert result.details["judge"]["agrees"] is False
-        assert suite.figures([result])["judge_agrees"] == 0.0
+        assert suite.figures([result])["judge_agree_rate"] == 0.0
     assert judge.pairs == [
         ("Green.", "Green tea.", None),
         ("Green.", "No.", None),

@@ -85,6 +85,7 @@ FAMILIES = {
     "measure": (
         *("loss", "perplexity", "mean_characters", "mean_words", "distinct_1", "distinct_2"),
         *("strict_rate", "at_limit_rate", *(f"{symptom}_rate" for symptom in SYMPTOMS)),
+        *("chrf", "similarity", "judge_agree_rate"),
     ),
     "schedule": ("turns", "days"),
 }

@@ -106,7 +106,7 @@ class AnswerSuite:
                 found[name] = sum(values) / len(values)
         judged = [r.details["judge"] for r in results if isinstance(r.details.get("judge"), dict)]
         if judged:
-            found["judge_agrees"] = sum(bool(j.get("agrees")) for j in judged) / len(judged)
+            found["judge_agree_rate"] = sum(bool(j.get("agrees")) for j in judged) / len(judged)
         return found
 
     def _judged(self, item: Item, prompt: Sequence[Message], answer: str) -> Judgement:

@@ -11,12 +11,13 @@ async function loadGolden() {
   paintStars();
 }
 
-function goldenButton(id) {
+function goldenButton(id, extra = {}) {
   const on = GOLDEN.has(id);
   return iconButton("star", t("golden.mark"), () => toggleGolden(id), {
     "data-act": "golden",
     "data-golden": id,
     "aria-pressed": String(on),
+    ...extra,
     class: on ? "is-on" : "",
   });
 }

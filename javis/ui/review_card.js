@@ -51,7 +51,7 @@ function cardNode(whole) {
       ratingTag(whole),
       statusTag(whole),
       whole.edited ? el("span", { class: "jv-tag" }, t("review.edited")) : "",
-      goldenButton(whole.id),
+      goldenButton(whole.id, { "aria-keyshortcuts": "G" }),
       el("span", { class: "jv-hint" }, [whole.version === "base" ? t("controls.base") : whole.version, whole.several ? whole.owner : "", new Date(whole.at).toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" })].filter(Boolean).join(" · ")),
     ),
     earlier.length ? contextNode(earlier) : "",

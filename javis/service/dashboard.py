@@ -95,11 +95,12 @@ class Dashboard:
     def view(self, days: int = 30, zone: datetime.tzinfo = datetime.UTC) -> DashboardView:
         """The last `days` days, today included, by the calendar of `zone`."""
         dates = last_dates(self._now().astimezone(zone).date(), days)
-        turns = [
-            (_date(turn.created_at, zone), turn) for turn in self._store.conversations.iter_turns()
-        ]
-        asked = [(d, t) for d, t in turns if d in dates and t.origin in _ANSWERED]
-        votes = self._votes([t for _, t in turns], dates, zone)
+        # A day more, as a day of the reader's may begin on another one here.
+        since = (datetime.date.fromisoformat(dates[0]) - datetime.timedelta(days=2)).isoformat()
+        turns = self._store.conversations.iter_turns(since=since)
+        asked = [(_date(t.created_at, zone), t) for t in turns if t.origin in _ANSWERED]
+        asked = [(date, turn) for date, turn in asked if date in dates]
+        votes = self._votes(dates, zone)
         return DashboardView(
             days=_by_day(dates, asked, votes),
             answers=len(asked),
@@ -111,22 +112,19 @@ class Dashboard:
             runs=self._training.jobs()[:MAX_RUNS],
         )
 
-    def _votes(
-        self, turns: Sequence[Turn], dates: Sequence[str], zone: datetime.tzinfo
-    ) -> list[tuple[str, str, Rating]]:
+    def _votes(self, dates: Sequence[str], zone: datetime.tzinfo) -> list[tuple[str, str, Rating]]:
         """(date, version, rating) of the votes that count and were given in these days."""
-        rated = self._store.feedback.all_current()
+        rated = self._store.feedback.all_current().items()
+        given = {id_: (_date(f.created_at, zone), f.rating) for id_, f in rated if f.rating}
+        recent = {id_: vote for id_, vote in given.items() if vote[0] in dates}
         sha256 = {v.name: v.sha256 for v in self._versions.all()}
         found = []
-        for turn in turns:
-            feedback = rated.get(turn.id)
-            if feedback is None or feedback.rating is None:
-                continue
-            date = _date(feedback.created_at, zone)
+        for turn in self._store.conversations.turns_by_id(recent).values():
+            date, rating = recent[turn.id]
             # An adapter that once had this name is another one.
             same = turn.version_sha256 in (None, sha256.get(turn.version, turn.version_sha256))
-            if date in dates and same:
-                found.append((date, turn.version, feedback.rating))
+            if rating and same:
+                found.append((date, turn.version, rating))
         return found
 
     def _liked(self, votes: Sequence[tuple[str, str, Rating]]) -> list[Liked]:

@@ -210,10 +210,13 @@ class ConversationStore:
                 gone += len(self._turns.peek_by("conversation_id", row["id"]))
         return turns - gone
 
-    def iter_turns(self, owner: str | None = None, *, deleted: bool = False) -> Iterator[Turn]:
+    def iter_turns(
+        self, owner: str | None = None, *, deleted: bool = False, since: str = ""
+    ) -> Iterator[Turn]:
         """Turns as of the moment of the call, oldest first; of one owner, or of all.
 
-        Those of deleted conversations only with `deleted`.
+        Those of deleted conversations only with `deleted`; with `since`, a time as the store
+        writes it, only those made at or after it.
         """
         conversations, turns = self._db.storage.fresh().rows_of(CONVERSATIONS, TURNS)
         wanted = {
@@ -221,7 +224,11 @@ class ConversationStore:
             for row in conversations.values()
             if (owner is None or row["owner"] == owner) and (deleted or not row.get("deleted_at"))
         }
-        rows = (row for _, row in sorted(turns.items()) if row["conversation_id"] in wanted)
+        rows = (
+            row
+            for _, row in sorted(turns.items())
+            if row["conversation_id"] in wanted and row.get("created_at", "") >= since
+        )
         return map(turn_from_row, rows)
 
     def import_many(self, imports: Iterable[Import]) -> None:

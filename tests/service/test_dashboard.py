@@ -142,3 +142,11 @@ def test_a_window_has_an_end() -> None:
     today = datetime.date(2026, 3, 10)
     assert last_dates(today, 0) == ("2026-03-10",)
     assert len(last_dates(today, 10**6)) == MAX_DAYS
+
+
+def test_turns_can_be_read_from_a_time_on(app: Application) -> None:
+    one = app.store.conversations.create("ann").id
+    for day in ("08", "09", "10"):
+        turn(app, one, day, f"2026-03-{day}T00:00:00.000Z")
+    since = app.store.conversations.iter_turns(since="2026-03-09")
+    assert [t.id for t in since] == ["09", "10"]

@@ -116,6 +116,16 @@ def test_two_versions_answer_and_nothing_says_who(make: Make) -> None:
     assert view.open_duel is not None and view.open_duel.id == frame.duel
 
 
+def test_nothing_says_who_before_the_first_word_either(make: Make) -> None:
+    site = make(delay_s=60)
+    states = site.arena.reply(ME, "hi")
+    frame = next(states)
+    assert isinstance(frame, DuelFrame)
+    stored = site.store.conversations.turns(frame.conversation_id)
+    assert [(t.version, t.version_sha256) for t in stored] == [(HIDDEN, None)] * 2
+    states.close()  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_the_chosen_answer_goes_on_and_the_names_come_out(make: Make, side: str) -> None:
     site = make()

@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from javis.core.arena import Duel, End
+from javis.core.types import Turn
 from javis.engine.scripted import ScriptedEngine, echo
+from javis.store import new_turn_id, now_iso
+from javis.store.duels import new_duel_id
 from tests.e2e.conftest import Open
 from tests.e2e.serving import Served, scripted, serve
 from tests.e2e.steps import act, chat
@@ -194,6 +198,38 @@ def test_votes_say_when_they_are_too_few(open_page: Open, site: Served) -> None:
     page = open_page("#compare/votes", server=site)
     expect(page.locator("#jv-compare-body")).to_contain_text("Blind comparison is off")
     expect(page.locator("#jv-compare-body")).to_contain_text("Nobody has voted yet")
+
+
+def vote(site: Served, end: End, times: int) -> None:
+    """Blind comparisons of v1.0 (left) with the base that ended so."""
+    store = site.store
+    for _ in range(times):
+        talk = store.conversations.create("local").id
+        left, right = (
+            Turn(new_turn_id(), talk, None, now_iso(), "hello", "hi", "stop") for _ in range(2)
+        )
+        ids = (new_duel_id(), talk, "local", now_iso(), left.id, right.id)
+        duel = Duel(*ids, "v1.0", "base", "0" * 64, None, "smollm2-135m", "right")
+        store.duels.open(duel, left, right)
+        store.duels.end(duel.id, end, "left")
+
+
+def test_votes_are_shown_with_what_can_be_said(open_page: Open, tmp_path: Path) -> None:
+    with serve(tmp_path, scripted(versions=("v1.0",))) as fresh:
+        vote(fresh, "left", 5)
+        page = open_page("#compare/votes", server=fresh)
+        body = page.locator("#jv-compare-body")
+        expect(body).to_contain_text("Not enough votes yet: 5 so far")
+        vote(fresh, "left", 25)
+        vote(fresh, "right", 4)
+        vote(fresh, "both_bad", 2)
+        page.reload()
+        expect(body).to_contain_text("v1.0 is preferred, after 36 votes", timeout=20_000)
+        won = [t.strip() for t in body.locator('tr[data-version="v1.0"] > *').all_inner_texts()]
+        assert won == ["v1.0", "36", "30", "4", "0", "2", "–"]
+        expect(body.locator(".jv-measure")).to_have_count(2)
+        pair = body.locator(".jv-versus")
+        expect(pair).to_have_attribute("aria-label", re.compile("v1.0 30.*Base model 4|Base.* 30"))
 
 
 def test_the_dashboard_counts_what_happened(open_page: Open, tmp_path: Path) -> None:

@@ -40,6 +40,13 @@ _SENTENCES = {
         "{worse} of {rows} answers are more than {limit:g} nats per token worse than with the "
         "base; only {allowed} are allowed.",
     ),
+    "gate.answers_fit": (
+        "Held-out answers fit their own questions better than others, by {difference:.2f} nats per "
+        "token ({interval}).",
+        "Held-out answers do not fit their own questions better than others beyond chance "
+        "({difference:+.2f} nats per token; {interval}): it learned how answers look, not what to "
+        "answer. Do the answers belong to their questions?",
+    ),
     "gate.margin_raised": (
         "Good answers are preferred more than before: the margin rises from {other:.3f} to "
         "{candidate:.3f} on {pairs} held-out pairs ({interval}).",

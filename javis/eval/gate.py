@@ -27,6 +27,8 @@ class _Row:
     nll: float | None
     tokens: int
     margin: float | None
+    elsewhere: float | None = None
+    """`nll` of the same answer after questions of other conversations."""
 
 
 Scores = Mapping[str, Sequence[Mapping[str, Any]] | None]
@@ -80,6 +82,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, _Row]:
             nll=_number(row["nll"]) if "nll" in row else None,
             tokens=row["tokens"] if isinstance(row.get("tokens"), int) else 0,
             margin=_number(row["margin"]) if row.get("margin", False) is not False else None,
+            elsewhere=_number(row["nll_elsewhere"]) if "nll_elsewhere" in row else None,
         )
     # Sums are rounded the same way whatever order the rows came in.
     return dict(sorted(found.items()))
@@ -93,7 +96,7 @@ def _number(value: object) -> float:
 def _finite(row: _Row) -> bool:
     if row.nll is None and row.margin is None:
         return False
-    numbers = [n for n in (row.nll, row.margin) if n is not None]
+    numbers = [n for n in (row.nll, row.margin, row.elsewhere) if n is not None]
     return all(map(math.isfinite, numbers)) and (row.nll is None or row.tokens > 0)
 
 
@@ -126,6 +129,7 @@ def _against_base(
             passed = difference.high < -rule.better_than_base
             found.append(Check("gate.better_than_base", passed, values))
         found.append(_no_disaster(candidate, base, rule))
+        found += _answers_fit(candidate, rule)
     if has_margins:
         found.append(_margin_raised(candidate, base, rule))
     return found
@@ -192,6 +196,25 @@ def _bootstrap(
         resamples=rule.resamples,
         seed=rule.seed,
     )
+
+
+def _answers_fit(candidate: Mapping[str, _Row], rule: Rule) -> list[Check]:
+    """Whether answers are likelier after their own questions than after other ones.
+
+    Where they are not, the loss falls only because the candidate learned how answers look: of
+    word salad, or of answers under the wrong questions.
+    """
+    sums: dict[str, float] = defaultdict(float)
+    weights: dict[str, float] = defaultdict(float)
+    for row in candidate.values():
+        if row.nll is not None and row.elsewhere is not None:
+            sums[row.group] += row.elsewhere - row.nll
+            weights[row.group] += row.tokens
+    fit = _bootstrap(sums, weights, rule)
+    if fit is None:
+        return []
+    values = _interval(fit, rule) | {"need": rule.answers_fit}
+    return [Check("gate.answers_fit", fit.low > rule.answers_fit, values)]
 
 
 def _no_disaster(candidate: Mapping[str, _Row], base: Mapping[str, _Row], rule: Rule) -> Check:

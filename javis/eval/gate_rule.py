@@ -33,6 +33,9 @@ class Rule:
     """A row that is so much worse than with the base counts as a disaster."""
     disaster_share: float = 0.1
     """How many of the rows may be disasters."""
+    answers_fit: float = 0.0
+    """How much likelier, in nats per token and at the unlucky end of the interval, held-out answers
+    must be after their own question than after questions of other conversations."""
     suites: SuiteRule = field(default_factory=SuiteRule)
     """What it must not lose; `{"suites": []}` asks nothing."""
     resamples: int = 10_000
@@ -57,6 +60,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("preference_slack", 0.0, 10.0),
     ("disaster_nats", 0.0, 100.0),
     ("disaster_share", 0.0, 1.0),
+    ("answers_fit", -10.0, 10.0),
     ("resamples", 1000, 1_000_000),
     ("seed", 0, 2**32 - 1),
 )

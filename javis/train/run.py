@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ ADAPTER = "adapter"
 _DRY_STEPS = 2
 _EVAL_ROWS = 32
 _HANGUL = re.compile("[가-힣]")
+_OTHER_QUESTIONS = 3
 
 RECIPES: dict[Method, Callable[..., Any]] = {
     "sft-lora": sft.trainer,
@@ -47,6 +49,8 @@ class Losses:
 
     good: list[float]
     bad: list[float]
+    elsewhere: list[float] = field(default_factory=list)
+    """Of the good answers, put under questions of other conversations; the mean of a few."""
 
 
 def train(config: TrainConfig, folder: Path, events: EventLog) -> dict[str, Any]:
@@ -71,7 +75,8 @@ def train(config: TrainConfig, folder: Path, events: EventLog) -> dict[str, Any]
     events.add("phase", phase="scoring")
     reader = adapter_reader(base, model)
     if not config.dry_run:
-        scored["candidate"] = _losses(reader, material.held)
+        own = _losses(reader, material.held)
+        scored["candidate"] = replace(own, elsewhere=_losses_elsewhere(reader, material))
     after = _ask(reader, material, events, steps["steps"], dict(enumerate(before)))
     steps["total_seconds"] = time.perf_counter() - began
     steps["peak_memory_bytes"] = memory_peak()
@@ -183,6 +188,20 @@ def _losses(reader: Reader, held: Held) -> Losses:
     return Losses(losses[: len(held.good)], losses[len(held.good) :])
 
 
+def _losses_elsewhere(reader: Reader, material: Material) -> list[float]:
+    """Tells an answer that belongs to its question from one that would do anywhere."""
+    rows = material.held.good
+    groups = [material.conversations.get(row.turn_id, row.turn_id) for row in rows]
+    found: list[list[float]] = [[] for _ in rows]
+    for shift in range(1, min(_OTHER_QUESTIONS, len(rows) - 1) + 1):
+        others = [(i, (i + shift) % len(rows)) for i in range(len(rows))]
+        others = [(i, other) for i, other in others if groups[i] != groups[other]]
+        moved = [replace(rows[i], prompt=rows[other].prompt) for i, other in others]
+        for (i, _), loss in zip(others, reader.losses(moved), strict=True):
+            found[i].append(loss)
+    return [sum(losses) / len(losses) if losses else math.nan for losses in found]
+
+
 def _held_out_loss(base: Base, model: Any, held: Held) -> float | None:
     """Mean loss of a held-out token, of a bounded number of rows."""
     rows = held.good[:_EVAL_ROWS]
@@ -214,9 +233,16 @@ def _scores(material: Material, found: dict[str, Losses]) -> dict[str, Any] | No
                 "tokens": len(row.answer),
             }
             | ({"margin": margins[i]} if margins else {})
+            | _elsewhere(losses, i)
             for i, row in enumerate(held.good)
         ]
     return scores
+
+
+def _elsewhere(losses: Losses, index: int) -> dict[str, float]:
+    if not losses.elsewhere or math.isnan(losses.elsewhere[index]):
+        return {}
+    return {"nll_elsewhere": losses.elsewhere[index]}
 
 
 def _margins(held: Held, losses: Losses, base: Losses) -> list[float]:

@@ -249,3 +249,21 @@ def test_a_bad_rule_is_refused_and_never_forgotten(tmp_path: Path, text: str, wo
     with pytest.raises(UserInputError, match=word) as caught:
         read_rule(path)
     assert caught.value.code == "bad_gate"
+
+
+def test_answers_that_would_do_under_any_question_are_stopped() -> None:
+    given = scores(np.random.default_rng(5), 10, 1.0)
+
+    def elsewhere(more: float, rule: Rule = QUICK) -> Any:
+        moved = [r | {"nll_elsewhere": r["nll"] + more * r["tokens"]} for r in given["candidate"]]
+        return judge(given | {"candidate": moved}, rule)
+
+    fits = elsewhere(0.6)
+    assert fits.passed
+    (check,) = [c for c in fits.checks if c.name == "gate.answers_fit"]
+    assert check.values["difference"] == pytest.approx(0.6)
+    salad = elsewhere(0.0)
+    assert failed(salad) == {"answers_fit"}
+    assert "how answers look" in " ".join(map(explain, salad.checks))
+    assert failed(elsewhere(math.nan)) == {"finite"}
+    assert elsewhere(-0.02, Rule(answers_fit=-1.0)).passed

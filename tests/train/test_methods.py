@@ -80,6 +80,8 @@ def test_a_method_learns_and_its_adapter_is_served_as_it_was_scored(
     reader = saved_reader(base, adapter, "tiny/base")
     again = reader.losses(material.held.good)
     assert again == pytest.approx([s["nll"] for s in scores["candidate"]], rel=1e-3)
+    assert all(s["nll_elsewhere"] > 0 for s in scores["candidate"])
+    assert all(s["nll_elsewhere"] != s["nll"] for s in scores["candidate"])
 
 
 def test_a_kormo_shaped_base_is_trained_without_its_remote_code(

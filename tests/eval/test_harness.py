@@ -16,7 +16,7 @@ from javis.core.evaluation import Likelihood
 from javis.core.types import BASE, Message, SamplingParams
 from javis.engine.scripted import ScriptedEngine
 
-pytest.importorskip("lm_eval", reason="the extra `eval` is not installed")
+pytestmark = pytest.mark.extras
 
 CHOICES = """\
 task: javis_colours

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -324,8 +323,6 @@ for job, rows in ((JOB, EVENTS[:3]), (replace(JOB, state="succeeded", version="v
 
 
 def told_by(name: str, tmp_path: Path) -> Path:
-    if find_spec(name) is None:
-        pytest.skip(f"{name} is not installed")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "TRACKIO_"))}
     done = subprocess.run(
         [sys.executable, "-c", CLIENT, name, str(tmp_path / "data")],
@@ -340,6 +337,7 @@ def told_by(name: str, tmp_path: Path) -> Path:
     return tmp_path / "data" / "tracking"
 
 
+@pytest.mark.extras
 def test_trackio_keeps_the_run_in_a_file(tmp_path: Path) -> None:
     folder = told_by("trackio", tmp_path)
     with sqlite3.connect(folder / "javis.db") as db:
@@ -351,6 +349,7 @@ def test_trackio_keeps_the_run_in_a_file(tmp_path: Path) -> None:
     assert SECRET.encode() not in (folder / "javis.db").read_bytes()
 
 
+@pytest.mark.extras
 def test_wandb_keeps_the_run_for_a_later_sync(tmp_path: Path) -> None:
     folder = told_by("wandb", tmp_path) / "wandb"
     files = sorted(folder.glob("offline-run-*-j_1/run-j_1.wandb"))

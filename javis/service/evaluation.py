@@ -13,19 +13,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from javis.core.errors import Busy, EngineError, JavisError, NotFound, UserInputError
-from javis.core.evaluation import ItemResult, Subject, Suite, SuiteName, SuiteReport
+from javis.core.evaluation import ItemResult, Suite, SuiteName, SuiteReport
 from javis.core.protocols import Engine
 from javis.core.types import BASE, Version
 from javis.engine.adapter import WEIGHTS
 from javis.engine.files import sha256_file
 from javis.eval import runner
 from javis.eval.asker import AskerMaker, askers
-from javis.eval.cache import ResultCache
-from javis.eval.report import make_report
 from javis.service.admission import Admission
+from javis.service.eval_results import EvalResults, Results
 from javis.service.eval_runs import Clock, EvalRun, EvalRuns
 from javis.service.versions import VersionService
 from javis.store import now_iso
@@ -38,7 +36,6 @@ CANDIDATE = "candidate"
 _POLL_S = 0.2
 
 Suites = Callable[[], Mapping[SuiteName, Suite]]
-Results = dict[SuiteName, list[ItemResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +69,23 @@ class EvalService:
         self._admission = admission
         self._suites = suites
         self._workers = workers or max(1, engine.info.parallel - 1)
-        self._cache = ResultCache(folder)
+        self._known = EvalResults(engine, folder)
         self._working = threading.Lock()
         """Held by the evaluation that is going on."""
         self._runs = EvalRuns()
-        self._lock = threading.Lock()
-        self._made: dict[object, tuple[object, SuiteReport | None]] = {}
-        """The newest report of each suite and subject, with what it was made of."""
 
     # -- what there is -----------------------------------------------------------------------
 
     def names(self) -> list[SuiteInfo]:
         """The suites that can be asked now."""
-        subjects = [self._subject(version) for version in self._versions.all()]
+        subjects = [self._known.subject(version) for version in self._versions.all()]
         return [
-            SuiteInfo(name, len(suite.items()), suite.data_version, self._pace(suite, subjects))
+            SuiteInfo(
+                name,
+                len(suite.items()),
+                suite.data_version,
+                self._known.pace(suite, subjects, self._workers),
+            )
             for name, suite in self._suites().items()
         ]
 
@@ -101,7 +100,11 @@ class EvalService:
         `sample`, by the first so many items of each suite."""
         suites = self._suites().values()
         wanted = [v for v in self._versions.all() if versions is None or v.name in versions]
-        found = (self._report(suite, self._subject(v), sample) for v in wanted for suite in suites)
+        found = (
+            self._known.report(suite, self._known.subject(v), sample)
+            for v in wanted
+            for suite in suites
+        )
         return [report for report in found if report is not None]
 
     def results(self, suite: SuiteName, version: str) -> list[ItemResult]:
@@ -110,7 +113,7 @@ class EvalService:
         known = next((v for v in self._versions.all() if v.name == version), None)
         if known is None:
             raise NotFound("no_version", "There is no version {name}.", name=version[:40])
-        return self._results(asked, self._subject(known), None)
+        return self._known.results(asked, self._known.subject(known), None)
 
     # -- evaluations -------------------------------------------------------------------------
 
@@ -201,9 +204,11 @@ class EvalService:
         if stop.is_set():
             raise _stopped()
         return {
-            CANDIDATE: self._all_results(chosen, candidate, sample),
-            BASE: self._all_results(chosen, base, sample),
-            "current": self._all_results(chosen, current, sample) if current.name != BASE else None,
+            CANDIDATE: self._known.all_of(chosen, candidate, sample),
+            BASE: self._known.all_of(chosen, base, sample),
+            "current": self._known.all_of(chosen, current, sample)
+            if current.name != BASE
+            else None,
         }
 
     # -- inside ------------------------------------------------------------------------------
@@ -211,7 +216,7 @@ class EvalService:
     def _work(self, run: EvalRun, versions: Sequence[Version], suites: Sequence[Suite]) -> None:
         """One evaluation, in its own thread; every end of it is written into the run."""
         stop = self._runs.stop_of(run.id)
-        clock = Clock(self._left(versions, suites, run.sample))
+        clock = Clock(self._known.left(versions, suites, run.sample))
 
         def progress(done: int, total: int) -> None:
             self._runs.change(run.id, done=done, total=total, eta_s=clock.tick())
@@ -248,7 +253,7 @@ class EvalService:
         total = len(versions) * sum(sizes)
         before = 0
         for version in versions:
-            subject = self._subject(version)
+            subject = self._known.subject(version)
             for suite, size in zip(suites, sizes, strict=True):
                 if stop.is_set():
                     return
@@ -257,7 +262,7 @@ class EvalService:
                     suite,
                     self._asker(version.name, stop),
                     subject,
-                    self._cache,
+                    self._known.cache,
                     sample=sample,
                     workers=self._workers,
                     stop=stop,
@@ -289,53 +294,10 @@ class EvalService:
         finally:
             ticket.__exit__(None, None, None)
 
-    def _subject(self, version: Version) -> Subject:
-        info = self._engine.info
-        return Subject(
-            version.name, version.sha256 or "", info.model, info.engine, info.quantization
-        )
-
     def _suite(self, known: Mapping[SuiteName, Suite], name: SuiteName) -> Suite:
         if name not in known:
             raise NotFound("no_suite", "There is no suite {name}.", name=str(name)[:40])
         return known[name]
-
-    def _results(self, suite: Suite, subject: Subject, sample: int | None) -> list[ItemResult]:
-        known = self._cache.read(subject, suite.name, suite.data_version)
-        return [known[i.id] for i in runner.sampled(suite, sample) if i.id in known]
-
-    def _all_results(self, suites: Sequence[Suite], of: Version, sample: int | None) -> Results:
-        return {s.name: self._results(s, self._subject(of), sample) for s in suites}
-
-    def _report(self, suite: Suite, subject: Subject, sample: int | None) -> SuiteReport | None:
-        stamp = self._cache.stamp(subject, suite.name, suite.data_version)
-        # The user's own questions come and go without another data version.
-        items = tuple(item.id for item in runner.sampled(suite, sample))
-        where = (subject, suite.name, sample)
-        with self._lock:
-            state, made = self._made.get(where, (None, None))
-        if state != (suite.data_version, stamp, items):
-            made = None
-            if stamp[1] and (results := self._results(suite, subject, sample)):
-                at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp[0]))
-                made = make_report(suite, subject, results, len(items), at)
-            with self._lock:
-                # One for each place, so that old ones do not pile up.
-                self._made[where] = ((suite.data_version, stamp, items), made)
-        return made
-
-    def _left(
-        self, versions: Sequence[Version], suites: Sequence[Suite], sample: int | None
-    ) -> int:
-        """How many items are still to be asked."""
-        subjects = [self._subject(version) for version in versions]
-        pairs = [(suite, subject) for suite in suites for subject in subjects]
-        return sum(runner.missing(s, subject, self._cache, sample) for s, subject in pairs)
-
-    def _pace(self, suite: Suite, subjects: Sequence[Subject]) -> float | None:
-        reports = [r for s in subjects if (r := self._report(suite, s, None)) and r.seconds]
-        paces = [report.seconds / report.done for report in reports]
-        return median(paces) / self._workers if paces else None
 
 
 def _ahead(progress: runner.Progress | None, before: int, total: int) -> runner.Progress | None:

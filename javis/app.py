@@ -164,10 +164,13 @@ def _engine(settings: Settings, choice: catalog.Choice, cores: int, say: Say) ->
 
         return PausingEngine(lambda: TransformersEngine.from_choice(choice, settings, say))
     from javis.engine.llamacpp import LlamaCppEngine  # heavy: the native library
-    from javis.versions.gguf import ensure_gguf
+    from javis.versions.gguf import ensure_gguf, prune
 
     path = catalog.obtain(choice, settings, say)
     cache = settings.data_dir / "cache" / "adapters"
+    registry = Registry(settings.models_dir)
+    pinned = [registry.from_path(settings.adapter_path)] if settings.adapter_path else []
+    prune(cache, [version.sha256 for version in [*registry.versions(), *pinned]])
     return LlamaCppEngine(
         path,
         model=choice.model.id,

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from javis.commands.engine import wide_engine
 from javis.core.evaluation import SUITES, Estimate, Suite, SuiteName, SuiteReport
 from javis.core.settings import Settings
-from javis.engine import catalog, hardware
 from javis.service.admission import Admission
 from javis.service.eval_runs import EvalRun
 from javis.service.evaluation import EvalService, Suites
@@ -24,10 +24,6 @@ from javis.store import Store, open_store
 from javis.versions.registry import Registry
 
 OWNER = "local"
-PARALLEL = 8
-"""Questions at once; nobody chats with this engine."""
-CONTEXT = 4096
-"""Enough for every question, and half the memory that a chat takes for each of them."""
 _SHOW_S = 1.0
 Say = Callable[[str], None]
 
@@ -35,24 +31,13 @@ Say = Callable[[str], None]
 @contextmanager
 def opened(settings: Settings, suites: Suites, say: Say) -> Iterator[EvalService]:
     """What asks suites, with the model that a server with these settings would serve."""
-    from javis.app import load_engine  # heavy
-
-    found = hardware.detect()
-    choice = catalog.resolve(settings, found)
-    wide = {
-        "parallel": settings.parallel or PARALLEL,
-        "context": settings.context or CONTEXT,
-    }
-    engine = load_engine(settings.model_copy(update=wide), choice, found.cores, say)
-    try:
+    with wide_engine(settings, say) as engine:
         registry = Registry(settings.models_dir)
         pinned = registry.from_path(settings.adapter_path) if settings.adapter_path else None
         versions = VersionService(engine, registry, pinned)
         line = Admission(engine.info.parallel, settings.queue)
         folder = settings.data_dir / "eval"
         yield EvalService(engine, versions, line, folder, suites, workers=engine.info.parallel)
-    finally:
-        engine.close()
 
 
 @contextmanager

@@ -9,19 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from javis.commands.engine import wide_engine
 from javis.core.errors import UserInputError
 from javis.core.protocols import Engine
 from javis.core.settings import Settings
 from javis.core.types import BASE
-from javis.engine import catalog, hardware
 from javis.versions.registry import Registry
 
 if TYPE_CHECKING:
     from javis.eval.harness import Row
 
-PARALLEL = 8
-"""Questions at once; nobody chats with this engine."""
-CONTEXT = 4096
 Say = Callable[[str], None]
 
 
@@ -99,19 +96,11 @@ def table(found: dict[str, list[Row]]) -> Iterator[str]:
 @contextmanager
 def opened(settings: Settings, say: Say) -> Iterator[Engine]:
     """The engine that a server with these settings would use, with the versions on disk."""
-    from javis.app import load_engine  # heavy
-
-    found = hardware.detect()
-    choice = catalog.resolve(settings, found)
-    wide = {"parallel": settings.parallel or PARALLEL, "context": settings.context or CONTEXT}
-    engine = load_engine(settings.model_copy(update=wide), choice, found.cores, say)
-    try:
+    with wide_engine(settings, say) as engine:
         good = [v for v in Registry(settings.models_dir).versions() if v.damaged is None]
         for name, why in engine.use_versions(good).items():
             say(f"{name} cannot be asked: {why}")
         yield engine
-    finally:
-        engine.close()
 
 
 def _counter(name: str) -> Callable[[int, int], None]:

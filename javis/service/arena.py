@@ -47,6 +47,7 @@ class ArenaService:
         # Sides must not be guessed from earlier ones.
         self._chance = chance or random.SystemRandom()
         self._live: dict[str, LiveDuel] = {}
+        self._counted: tuple[object, Standings] | None = None
 
     # The plan ------------------------------------------------------------------------------
 
@@ -131,7 +132,12 @@ class ArenaService:
         counted = [duel for duel in self._comparable() if duel.end in COUNTED]
         passed = sum(duel.end == "skipped" for duel in self._comparable())
         matches = [match_of(duel) for duel in counted]
-        return statistics.standings(matches, self._versions.current(), skipped=passed)
+        votes = (tuple(matches), self._versions.current(), passed)
+        if self._counted is None or self._counted[0] != votes:
+            # Drawing many samples takes seconds; the same votes say the same.
+            found = statistics.standings(matches, self._versions.current(), skipped=passed)
+            self._counted = votes, found
+        return self._counted[1]
 
     # Inside --------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import cast
 
-from javis.core.evaluation import ItemResult, SuiteName, SuiteReport
+from javis.core.evaluation import SuiteName, SuiteReport
 from javis.core.types import BASE, Version
 from javis.service.eval_runs import EvalRun
 from javis.service.services import Services
@@ -15,9 +15,6 @@ from javis.ui.texts import Texts
 MAX_SAMPLE = 100_000
 MAX_RUNS = 10
 """Evaluations of the history that are sent."""
-MAX_ITEMS = 200
-"""Items of a list that are sent."""
-MAX_ANSWER_CHARS = 2_000
 
 
 class Evaluating:
@@ -35,7 +32,6 @@ class Evaluating:
             "eval_start": self.start,
             "eval_run": self.run,
             "eval_cancel": self.cancel,
-            "eval_items": self.items,
         }
 
     def state(self, user: User, payload: Payload) -> Json:
@@ -74,14 +70,6 @@ class Evaluating:
         Edge.require_admin(user)
         return self._run(payload.language, self._evaluation.cancel(payload.id("run")))
 
-    def items(self, user: User, payload: Payload) -> Json:
-        """The items of a suite that a version did worst, with what it wrote."""
-        Edge.require_admin(user)
-        suite = cast(SuiteName, payload.id("suite"))
-        results = self._evaluation.results(suite, payload.id("version"))
-        worst = sorted(results, key=lambda r: 2.0 if r.score is None else r.score)
-        return {"items": [item_json(r) for r in worst[:MAX_ITEMS]], "total": len(results)}
-
     def _run(self, language: str, run: EvalRun) -> Json:
         values = dict(run.error_values or {})
         key = f"error.{run.error}"
@@ -100,14 +88,3 @@ def version_json(version: Version) -> Json:
 
 def report_json(report: SuiteReport) -> Json:
     return asdict(report) | {"version": report.subject.version}
-
-
-def item_json(result: ItemResult) -> Json:
-    """A result as the page lists it; a very long answer is cut."""
-    return {
-        "item": result.item,
-        "language": result.language,
-        "group": result.group,
-        "score": result.score,
-        "answers": [answer[:MAX_ANSWER_CHARS] for answer in result.answers],
-    }

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,15 @@ def ensure_gguf(version: Version, base_gguf: Path, cache_dir: Path) -> Path:
         folder = Path(version.path)
         convert(folder / "adapter" if (folder / "adapter").is_dir() else folder, base_gguf, target)
     return target
+
+
+def prune(cache_dir: Path, in_use: Iterable[str | None]) -> None:
+    """Delete the files of adapters that are no version, such as refused candidates."""
+    kept = {sha256[:32] for sha256 in in_use if sha256}
+    for file in cache_dir.glob("lora-*.gguf"):
+        if file.stem.split("-")[-2] not in kept:
+            with suppress(OSError):
+                file.unlink()
 
 
 def stamp(base_gguf: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tests.live import Live
 HERE = Path(__file__).parent
 OPENING, ENDING = "Ahoy!", "Fair winds!"
 ENDED = ("succeeded", "rejected", "failed", "cancelled")
-TRAIN_LIMIT_S = 900
+TRAIN_LIMIT_S = 1800
 
 
 def advice(file: str = "advice.txt") -> list[tuple[str, str]]:

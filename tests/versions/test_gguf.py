@@ -227,3 +227,16 @@ def test_permute_undoes_itself_for_two_halves() -> None:
     with pytest.raises(VersionError):
         converter.permute(rows, 3)
     assert math.isclose(moved.sum(), rows.sum())
+
+
+def test_files_of_adapters_that_are_no_version_are_deleted(tmp_path: Path) -> None:
+    kept, gone = "a" * 64, "b" * 64
+    for sha in (kept, gone):
+        (tmp_path / f"lora-1-{sha[:32]}-{'c' * 32}.gguf").write_bytes(b"x")
+    (tmp_path / "other.gguf").write_bytes(b"x")
+    converter.prune(tmp_path, [kept, None])
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f"lora-1-{kept[:32]}-{'c' * 32}.gguf",
+        "other.gguf",
+    ]
+    converter.prune(tmp_path / "nowhere", [])

@@ -156,10 +156,8 @@ function repaintBlind(id) {
 }
 
 // Whoever writes on without a vote goes on with the answer of the version in use.
-async function passOver() {
-  const blind = S.turns.at(-1)?.blind;
-  return !blind || castVote(blind.id, "skipped");
-}
+const openBlind = () => S.turns.at(-1)?.blind;
+const passOver = (blind) => castVote(blind.id, "skipped");
 
 const DUEL_ENDS = { tie: "arena.end_tie", both_bad: "arena.end_both_bad", skipped: "arena.end_skipped", failed: "arena.end_failed", same: "arena.end_same" };
 

@@ -58,8 +58,11 @@ function focusComposer() {
   if (V.tab === "chat") area()?.focus({ preventScroll: true });
 }
 
+// At once where nothing stands open: a click that follows must find the message on its way.
 async function send(text, typed = false, drop = 0) {
-  if (S.answering || !text.trim() || !(await passOver())) return;
+  if (S.answering || !text.trim()) return;
+  const blind = openBlind();
+  if (blind && !(await passOver(blind))) return;
   hideNotice();
   if (typed) {
     area().value = "";

@@ -195,7 +195,11 @@ def _losses_elsewhere(reader: Reader, material: Material) -> list[float]:
     found: list[list[float]] = [[] for _ in rows]
     for shift in range(1, min(_OTHER_QUESTIONS, len(rows) - 1) + 1):
         others = [(i, (i + shift) % len(rows)) for i in range(len(rows))]
-        others = [(i, other) for i, other in others if groups[i] != groups[other]]
+        others = [
+            (i, other)
+            for i, other in others
+            if groups[i] != groups[other] and rows[i].prompt != rows[other].prompt
+        ]
         moved = [replace(rows[i], prompt=rows[other].prompt) for i, other in others]
         for (i, _), loss in zip(others, reader.losses(moved), strict=True):
             found[i].append(loss)

@@ -94,10 +94,14 @@ def test_a_call_that_does_not_return_is_left(tmp_path: Path) -> None:
         "from javis.train import worker\n"
         "worker._GRACE_S = 0.5\n"
         "worker.stop_at_term(pathlib.Path(sys.argv[1]))\n"
-        "print('ready', flush=True)\n"
+        "say = 'ready'\n"
         "while True:\n"
-        "    try: time.sleep(60)\n"
-        "    except BaseException: pass\n"
+        "    try:\n"
+        # Inside, as the signal comes as soon as this is read.
+        "        if say: print(say, flush=True)\n"
+        "        say = ''\n"
+        "        time.sleep(60)\n"
+        "    except BaseException: say = ''\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT

@@ -19,6 +19,6 @@ types:
 test:
 	$(PYTHON) -m pytest
 
-# Half an hour on two cores: eighty rated chats become a version, see docs/proof.md
+# Forty minutes on two cores: eighty rated chats become a version, see docs/proof.md
 proof:
 	$(PYTHON) -m pytest -m proof tests/proof

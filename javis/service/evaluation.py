@@ -99,9 +99,7 @@ class EvalService:
         """What is known of these versions, or of all of them, by version and suite; with
         `sample`, by the first so many items of each suite."""
         suites = self._suites().values()
-        # A damaged one has no hash to tell its results by.
-        whole = [version for version in self._versions.all() if not version.damaged]
-        wanted = [v for v in whole if versions is None or v.name in versions]
+        wanted = [v for v in self._known_by_hash() if versions is None or v.name in versions]
         found = (
             self._known.report(suite, self._known.subject(v), sample)
             for v in wanted
@@ -112,10 +110,14 @@ class EvalService:
     def results(self, suite: SuiteName, version: str) -> list[ItemResult]:
         """Every result of a version, in the suite's order. Raises NotFound."""
         asked = self._suite(self._suites(), suite)
-        known = next((v for v in self._versions.all() if v.name == version), None)
-        if known is None or known.damaged:
+        known = next((v for v in self._known_by_hash() if v.name == version), None)
+        if known is None:
             raise NotFound("no_version", "There is no version {name}.", name=version[:40])
         return self._known.results(asked, self._known.subject(known), None)
+
+    def _known_by_hash(self) -> list[Version]:
+        """Without damaged ones that have no hash: their results would be taken for the base's."""
+        return [v for v in self._versions.all() if v.name == BASE or v.sha256]
 
     # -- evaluations -------------------------------------------------------------------------
 

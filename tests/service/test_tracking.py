@@ -305,6 +305,7 @@ def test_a_real_run_is_told(make_training: Make, setting: Setting) -> None:
 
 CLIENT = """
 import sys
+import time
 from pathlib import Path
 from javis.core.settings import Settings
 from javis.service.tracking import tracking_watchers
@@ -319,6 +320,7 @@ for job, rows in ((JOB, EVENTS[:3]), (replace(JOB, state="succeeded", version="v
     watcher._tracking.tick()
     watcher._tracking.close()
     assert not watcher._tracking._failures
+    time.sleep(1.1)  # W&B names its folder by the second.
 """
 
 

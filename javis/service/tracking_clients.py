@@ -63,7 +63,7 @@ class WandbClient:
             x_disable_machine_info=True,
             x_save_requirements=False,
         )
-        mode: Any = os.environ.get("WANDB_MODE", "online")  # W&B itself refuses what it does not know
+        mode: Any = os.environ.get("WANDB_MODE", "online")  # W&B refuses what it does not know
         if self._offline or not wandb.login(prompt=False):
             mode = "offline"
         self._folder.mkdir(parents=True, exist_ok=True)

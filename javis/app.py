@@ -263,6 +263,8 @@ def _run(
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=5,
+        # Another parser, if some package brings one, has no limit for headers.
+        http="h11",
         h11_max_incomplete_event_size=64 * 1024,
     )
     server = Server(config)

@@ -127,7 +127,12 @@ def serving(app: Any) -> Iterator[str]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, log_level="error", proxy_headers=False, timeout_graceful_shutdown=1, lifespan="on"
+        app,
+        log_level="error",
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+        lifespan="on",
+        http="h11",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

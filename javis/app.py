@@ -13,6 +13,7 @@ import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,6 +30,7 @@ from javis.service.services import Services, join
 from javis.service.tracking import tracking_watchers
 from javis.service.versions import VersionWatcher
 from javis.store import Store, maintenance, open_store
+from javis.versions.gguf import prune
 from javis.versions.publish import clean_up
 from javis.versions.registry import Registry
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+ADAPTER_CACHE = Path("cache", "adapters")
 LOCAL_USER = "local"
 """Who owns what was collected before there were users."""
 CLOSE_S = 3.0
@@ -96,6 +99,8 @@ def build(settings: Settings, say: Say) -> Application:
         say(f"Removed what a crash had left half made: {', '.join(left)}.")
     registry = Registry(settings.models_dir)
     pinned = registry.from_path(settings.adapter_path) if settings.adapter_path else None
+    served = [*registry.versions(), *([pinned] if pinned else [])]
+    prune(settings.data_dir / ADAPTER_CACHE, [version.sha256 for version in served])
     path = catalog.obtain(choice, settings, say)
     services = join(
         settings,
@@ -164,13 +169,10 @@ def _engine(settings: Settings, choice: catalog.Choice, cores: int, say: Say) ->
 
         return PausingEngine(lambda: TransformersEngine.from_choice(choice, settings, say))
     from javis.engine.llamacpp import LlamaCppEngine  # heavy: the native library
-    from javis.versions.gguf import ensure_gguf, prune
+    from javis.versions.gguf import ensure_gguf
 
     path = catalog.obtain(choice, settings, say)
-    cache = settings.data_dir / "cache" / "adapters"
-    registry = Registry(settings.models_dir)
-    pinned = [registry.from_path(settings.adapter_path)] if settings.adapter_path else []
-    prune(cache, [version.sha256 for version in [*registry.versions(), *pinned]])
+    cache = settings.data_dir / ADAPTER_CACHE
     return LlamaCppEngine(
         path,
         model=choice.model.id,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -151,17 +152,32 @@ def run(python: Path, arguments: list[str]) -> int:
     """Hand over to `javis` (or pytest) inside the environment."""
     environ = {**os.environ, "PYTHONPATH": joined(str(ROOT), os.environ.get("PYTHONPATH"))}
     if arguments[:1] == ["test"]:
-        command = [python, "-m", "javis.cli", "fetch", "--models-dir", ROOT / "models"]
-        if code := subprocess.run(command, env=environ, cwd=ROOT, check=False).returncode:
+        fetch = [python, "-m", "javis.cli", "fetch", "--models-dir", ROOT / "models"]
+        if code := subprocess.run(fetch, env=environ, cwd=ROOT, check=False).returncode:
             return code
-        command = [python, "-m", "pytest", *arguments[1:]]
+        command: list[str | Path] = [python, "-m", "pytest", *arguments[1:]]
     else:
         serve = not arguments or (arguments[0].startswith("-") and arguments[0] != "--help")
         command = [python, "-m", "javis.cli", *(["serve"] if serve else []), *arguments]
-    try:
-        return subprocess.run(command, env=environ, cwd=ROOT, check=False).returncode
-    except KeyboardInterrupt:
-        return 130
+    return hand_over(command, environ)
+
+
+def hand_over(command: list[str | Path], environ: dict[str, str]) -> int:
+    """Become the command: signals reach it itself, and it takes the time its end needs."""
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.chdir(ROOT)
+        os.execve(command[0], command, environ)  # noqa: S606 - no shell is the point
+    return accompany(command, environ)
+
+
+def accompany(command: list[str | Path], environ: dict[str, str]) -> int:
+    """Wait for the command, where none can be become: Windows would leave the shell at once."""
+    with subprocess.Popen(command, env=environ, cwd=ROOT) as process:
+        # Ctrl+C reaches both. `subprocess.run` would kill the command a quarter second later,
+        # in the middle of what it stores.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return process.wait()
 
 
 def joined(*parts: str | None) -> str:

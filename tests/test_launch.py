@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,10 +101,64 @@ def test_arguments_reach_javis(
 ) -> None:
     ran: list[list[str]] = []
 
-    def run(line: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+    def hand_over(line: list[str], environ: dict[str, str]) -> int:
         ran.append(line)
-        return subprocess.CompletedProcess(line, 0)
+        return 0
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(launch, "hand_over", hand_over)
     assert launch.run(Path("python"), arguments) == 0
     assert ran == [[Path("python"), "-m", *command]]
+
+
+SLOW_END = """
+import pathlib, signal, sys, time
+
+def end(*_):
+    time.sleep(1)
+    pathlib.Path("stored").touch()
+    sys.exit(7)
+
+signal.signal(signal.SIGINT, end)
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+time.sleep(30)
+"""
+RUN = "launch.run(pathlib.Path(sys.executable), [])"
+ACCOMPANY = "launch.accompany([sys.executable, '-m', 'javis.cli'], {**os.environ})"
+
+
+def press_ctrl_c(pid: int) -> None:
+    """A terminal sends it to every process it shows."""
+    os.killpg(pid, signal.SIGINT)
+
+
+def terminate(pid: int) -> None:
+    """A service manager, or `kill`, knows the one that was started."""
+    os.kill(pid, signal.SIGTERM)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups")
+@pytest.mark.parametrize(
+    ("start", "stop"), [(RUN, press_ctrl_c), (RUN, terminate), (ACCOMPANY, press_ctrl_c)]
+)
+def test_javis_ends_in_its_own_time(
+    tmp_path: Path, start: str, stop: Callable[[int], None]
+) -> None:
+    """A stand-in for JAVIS that needs a second to store what it has."""
+    (tmp_path / "javis").mkdir()
+    (tmp_path / "javis" / "__init__.py").touch()
+    (tmp_path / "javis" / "cli.py").write_text(SLOW_END)
+    code = f"import os, pathlib, sys, launch; launch.ROOT = pathlib.Path.cwd(); sys.exit({start})"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        stop(process.pid)
+        assert process.wait(20) == 7
+    assert (tmp_path / "stored").exists()

@@ -58,21 +58,30 @@ def append(models_dir: Path, event: Event, disk: Disk) -> None:
 def served(events: Iterable[Event], current: str) -> list[str]:
     """The versions a rollback steps back through, the current one last.
 
-    Promoting adds one, rolling back takes one away. What `models/current` names has the last word:
-    it may have been written by hand, or the program may have died before the history was.
+    Promoting adds one, rolling back takes one away. What `models/current` named has the last word,
+    now and when each event was written: it may have been changed by hand, or the program may have
+    died before the history was written.
     """
     stack = [BASE]
     for event in events:
-        if event.reason == "promoted" and event.after is not None and stack[-1] != event.after:
+        if event.reason not in ("promoted", "rolled_back") or event.after is None:
+            continue
+        if event.before is not None:
+            _step_to(stack, event.before)
+        if event.reason == "rolled_back":
+            _step_to(stack, event.after)
+        elif stack[-1] != event.after:
             stack.append(event.after)
-        elif event.reason == "rolled_back" and event.after is not None:
-            while len(stack) > 1 and stack[-1] != event.after:
-                stack.pop()
-            if stack[-1] != event.after:
-                stack.append(event.after)
-    if stack[-1] != current:
-        stack.append(current)
+    _step_to(stack, current)
     return stack
+
+
+def _step_to(stack: list[str], name: str) -> None:
+    """Make `name` the last one: back to where it was served, else one step further."""
+    if name not in stack:
+        stack.append(name)
+    while stack[-1] != name:
+        stack.pop()
 
 
 def promoted_at(events: Sequence[Event], name: str) -> str:

@@ -82,17 +82,28 @@ def test_a_pointer_written_by_hand_is_believed(models: Path, registry: Registry)
     assert registry.history()[-1].before == "v1.2"
 
 
-@pytest.mark.parametrize("step", range(1, 9))
+def writes(call: Callable[..., Any], options: dict[str, Any], *args: Any) -> bool:
+    """Whether a call changes the disk; most of a switch's calls only read."""
+    mode = str(options.get("mode", args[1] if len(args) > 1 else "r"))
+    return call is not REAL["open"] or not {"w", "a", "+"}.isdisjoint(mode)
+
+
+@pytest.mark.parametrize("step", range(1, 8))
 @pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("switch", ["promote", "roll back"])
 def test_killed_while_switching_the_old_or_the_new_one_answers(
-    models: Path, registry: Registry, step: int, when: str
+    models: Path, registry: Registry, step: int, when: str, switch: str
 ) -> None:
     registry.activate("v1.0")
+    if switch == "roll back":
+        registry.activate("v1.1")
     calls = 0
 
     def struck(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
             nonlocal calls
+            if not writes(real, options, *args):
+                return real(*args, **options)
             calls += 1
             if calls == step and when == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -107,16 +118,22 @@ def test_killed_while_switching_the_old_or_the_new_one_answers(
         os.fsync = struck(REAL["fsync"])  # type: ignore[assignment]
         Path.replace = struck(REAL["replace"])  # type: ignore[method-assign]
         Path.open = struck(REAL["open"])  # type: ignore[method-assign]
-        Registry(models).activate("v1.1")
+        if switch == "promote":
+            Registry(models).activate("v1.1")
+        else:
+            Registry(models).roll_back()
 
-    in_child(work)
+    assert not in_child(work), "the step is one of the switch"
     again = Registry(models)
     assert again.resolve_current() in (("v1.0", None), ("v1.1", None))
     # Whether the history was written or not, the way back is the right one.
     before = {"v1.0": "base", "v1.1": "v1.0"}[again.current()]
     assert again.before() == before
+    answered = again.current()
     again.activate("v1.2")
     assert again.current() == "v1.2"
+    assert again.before() == answered
+    assert (again.roll_back(), again.before()) == (answered, before)
 
 
 def test_the_history_survives_a_torn_line_and_strangers(models: Path, registry: Registry) -> None:
@@ -141,6 +158,28 @@ def test_a_history_that_cannot_be_written_does_not_undo_a_switch(models: Path) -
     registry.activate("v1.0")
     assert registry.current() == "v1.0"
     assert registry.before() == "base"
+
+
+def test_going_back_never_leads_forward_whatever_the_history_missed(models: Path) -> None:
+    class Filling(Disk):
+        full = False
+
+        def append(self, path: Path, data: bytes) -> None:
+            if self.full:
+                raise OSError(28, "No space left on device")
+            super().append(path, data)
+
+    disk = Filling()
+    registry = Registry(models, disk)
+    for name in ("v1.0", "v1.1"):
+        registry.activate(name)
+    disk.full = True
+    assert registry.roll_back() == "v1.0"
+    assert registry.before() == "base"
+    disk.full = False
+    registry.activate("v1.2")
+    assert [registry.roll_back(), registry.roll_back()] == ["v1.0", "base"]
+    assert registry.before() is None
 
 
 def event(reason: Any, after: str | None, before: str | None = None) -> Event:

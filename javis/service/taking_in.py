@@ -57,7 +57,7 @@ class Taking:
         known = self._known({row.turn_id for _, row in rows})
         at = now_iso()
         batch = f"i_{at}"
-        new = [(line, row, key) for line, row, key in _each_once(rows) if key not in known]
+        new = [entry for entry in _each_once(rows) if not self._is_known(*entry[1:], known)]
         new = [entry for entry in new if not self._store.reviews.is_taken(entry[2])]
         # Several pairs may come from one turn: a new one brings the others along, as what is taken
         # in for a turn replaces what there was.
@@ -78,20 +78,32 @@ class Taking:
             batch=batch if taken and not dry_run else "",
         )
 
-    def _known(self, turn_ids: set[str]) -> set[str]:
-        """Keys of what these turns teach as they are."""
-        taken = (row for row in self._frozen.foreign if isinstance(row, Example))
-        keys = {key_of(as_judged(row)) for row in taken}
-        keys.update(map(key_of, self._frozen.voted))
-        if not turn_ids & self._frozen.turn_ids:
-            return keys
+    def _known(self, turn_ids: set[str]) -> set[tuple[str, str]]:
+        """Keys of all that is learned as it is: each by itself, and with its turn if that is one
+        of these."""
+        known: set[tuple[str, str]] = set()
+        for row in self._learned():
+            key = key_of(row)
+            known.add(("", key))
+            if row.turn_id in turn_ids:
+                known.add((row.turn_id, key))
+        return known
+
+    def _learned(self) -> Iterator[Row]:
+        for row in self._frozen.foreign:
+            if isinstance(row, Example):
+                yield as_judged(row)
+        yield from self._frozen.voted
         for lessons in self._frozen.conversations():
-            mine = [one for one in lessons if one.candidate.turn_id in turn_ids]
-            if mine:
-                keys.update(map(key_of, self._frozen.examples(mine)))
-                keys.update(map(key_of, self._frozen.pairs(lessons)))
-                keys.update(map(key_of, self._frozen.judged(mine)))
-        return keys
+            yield from self._frozen.examples(lessons)
+            yield from self._frozen.pairs(lessons)
+            yield from self._frozen.judged(lessons)
+
+    def _is_known(self, row: Row, key: str, known: set[tuple[str, str]]) -> bool:
+        """A row of a turn of this store may say what another turn says already: then it is an edit
+        of its own turn all the same. From elsewhere, it would be learned twice."""
+        is_own = self._frozen.candidate(row.turn_id) is not None
+        return (row.turn_id if is_own else "", key) in known
 
     def _placed(self, row: Row, key: str, batch: str, at: str) -> TakenRow:
         """The row at its turn, or in a conversation of its own."""

@@ -432,6 +432,45 @@ def test_an_untouched_file_changes_nothing(
     assert app.services.review.approved() == before
 
 
+def without_ids(data: bytes, format: str) -> bytes:
+    names = ("turn_id", "conversation_id")
+    if format == "csv":
+        rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+        out = io.StringIO()
+        writer = csv.DictWriter(out, CSV_COLUMNS)
+        writer.writeheader()
+        writer.writerows(row | dict.fromkeys(names, "") for row in rows)
+        return out.getvalue().encode()
+    found = [json.loads(line) for line in data.splitlines()]
+    return "\n".join(
+        json.dumps({k: v for k, v in row.items() if k not in names}) for row in found
+    ).encode()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("which", FILTERS)
+def test_what_our_own_turns_teach_is_not_learned_twice(
+    app: Application, export: ExportService, format: Any, which: Any
+) -> None:
+    """As with the rows of a file that a tool stripped of the ids."""
+    some(app)
+    before = app.services.review.approved()
+    data = b"".join(export.stream(format, which))
+    assert data
+    taken = export.take_in(without_ids(data, format))
+    assert (taken.accepted, taken.bad) == (0, [])
+    assert app.services.review.approved() == before
+
+
+def test_an_edit_to_what_another_turn_says_is_one(app: Application, export: ExportService) -> None:
+    put(app.store, ("tea?", "Green.", "good", None))
+    (other,) = put(app.store, ("tea?", "Black.", "good", None))
+    row = edited(export, "messages", "good", "Black.", "Green.").splitlines()[-1]
+    assert export.take_in(row).accepted == 1
+    (example,) = [e for e in app.services.review.approved().examples if e.turn_id == other]
+    assert example.messages[-1].content == "Green."
+
+
 @pytest.mark.parametrize("format", ["messages", "sharegpt", "alpaca", "csv"])
 def test_an_edited_row_takes_the_place_of_its_turn(
     app: Application, export: ExportService, format: Any

@@ -11,7 +11,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,6 +21,7 @@ from javis.core.errors import StoreError, UserInputError
 from javis.core.protocols import Engine
 from javis.core.settings import Settings
 from javis.engine import catalog, hardware
+from javis.engine.files import try_lock
 from javis.engine.pausing import PausingEngine
 from javis.service.learning import train_base
 from javis.service.own_results import forget_gone
@@ -232,15 +233,34 @@ def serve(settings: Settings, *, window: bool = False, say: Say = print) -> None
     make_folders(settings)
     # First, so that a mistyped JAVIS_USERS is told before a model is loaded.
     auth = Auth.from_settings(settings, settings.data_dir / "session.key")
-    listener = take_port(settings)
-    quiet_libraries(settings)
-    application = build(settings, say)
+    with only_server(settings):
+        listener = take_port(settings)
+        quiet_libraries(settings)
+        application = build(settings, say)
+        try:
+            application.start_watching()
+            _run(application, auth, listener, window=window, say=say)
+        finally:
+            application.close()
+            listener.close()
+
+
+@contextmanager
+def only_server(settings: Settings) -> Iterator[None]:
+    """Keep the data folder from a second server, which would take this one's running answers
+    for cut off. Commands may work beside a server: the journal has a lock of its own."""
+    fd = os.open(settings.data_dir / ".server", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        application.start_watching()
-        _run(application, auth, listener, window=window, say=say)
+        if not try_lock(fd):
+            raise UserInputError(
+                "data_dir_served",
+                "JAVIS is running already with the data folder {path}. Use that one, end it "
+                "first, or choose another folder with --data-dir.",
+                path=settings.data_dir,
+            )
+        yield
     finally:
-        application.close()
-        listener.close()
+        os.close(fd)
 
 
 def _run(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from javis.app import LOCAL_USER, diagnose, open_data, serve, take_port
+from javis.app import LOCAL_USER, diagnose, only_server, open_data, serve, take_port
 from javis.cli import main
 from javis.core.errors import EngineError, StoreError, UserInputError
 from javis.core.settings import Settings
+from javis.core.types import Turn
 
 
 @pytest.fixture
@@ -54,6 +56,34 @@ def test_a_taken_port_is_told_in_plain_words(settings: Settings) -> None:
         taken = settings.model_copy(update={"port": other.getsockname()[1]})
         with pytest.raises(UserInputError, match="choose another port"):
             take_port(taken)
+
+
+def test_a_second_server_on_the_data_folder_is_refused(settings: Settings) -> None:
+    """It would mark what the first one is answering as cut off."""
+    with open_data(settings, print) as store:
+        conversation = store.conversations.create(LOCAL_USER)
+        turn = Turn("a", conversation.id, None, conversation.created_at, "hi")
+        store.conversations.add_turn(turn)
+        with (
+            only_server(settings),
+            pytest.raises(UserInputError, match=re.escape(str(settings.data_dir))),
+        ):
+            serve(settings.model_copy(update={"port": 0}), say=print)
+        assert store.conversations.get_turn(turn.id, LOCAL_USER).finish is None
+    # The lock ended with its holder.
+    with only_server(settings):
+        pass
+
+
+def test_commands_work_beside_a_server(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_data(settings, print).close()
+    command = ["javis", "store", "verify", "--data-dir", str(settings.data_dir)]
+    monkeypatch.setattr("sys.argv", command)
+    with only_server(settings), pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
 
 
 def test_verify_says_and_returns_whether_all_is_whole(

@@ -111,6 +111,11 @@ def test_a_second_server_on_the_port_says_so(live: Live, tmp_path: Path) -> None
         Live(tmp_path / "other", port)
 
 
+def test_a_second_server_on_the_data_folder_says_so(live: Live) -> None:
+    with pytest.raises(AssertionError, match="running already with the data folder"):
+        Live(live.data_dir)
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_an_ordinary_end_stores_the_running_answer(live: Live, how: signal.Signals) -> None:
     body = {"message": "Tell me a long story.", "max_tokens": 800, "stream": True}

@@ -15,7 +15,7 @@ from javis.core.types import (
     check_text,
 )
 from javis.service.chat import title_of
-from javis.service.transfer import read_conversation
+from javis.service.transfer import read_conversation, relinked
 from javis.service.tree import branch_to
 from javis.store import Store
 
@@ -75,9 +75,10 @@ class Library:
                 'The file must hold {"conversations": [...]} with at least one of them.',
             )
         problems: list[str] = []
+        moved: dict[str, str] = {}
         read: list[tuple[Conversation, list[Turn], list[Feedback]]] = []
         for number, row in enumerate(rows, 1):
-            item = read_conversation(row, owner, f"conversation {number}", problems)
+            item = read_conversation(row, owner, f"conversation {number}", problems, moved)
             if item is not None:
                 read.append(item)
         if sum(len(turns) for _, turns, _ in read) > MAX_IMPORT_TURNS:
@@ -88,7 +89,10 @@ class Library:
             )
         if problems:
             raise ImportRefused(problems)
-        named = [(self._named(c, turns), turns, votes) for c, turns, votes in read]
+        named = [
+            (self._named(c, turns), [relinked(turn, moved) for turn in turns], votes)
+            for c, turns, votes in read
+        ]
         self._store.conversations.import_many(named)
         return [conversation for conversation, _, _ in named]
 
@@ -138,7 +142,7 @@ def _row(turn: Turn, vote: Feedback | None) -> dict[str, Any]:
     row["assistant"] = row.pop("reply")
     for key in ("conversation_id", "timings"):
         row.pop(key)
-    row["sampling"] = {k: v for k, v in row["sampling"].items() if v not in (None, ())}
+    row["sampling"]["stop"] = list(turn.sampling.stop)
     row["sources"] = list(turn.sources)
     if vote:
         row |= {
@@ -146,5 +150,6 @@ def _row(turn: Turn, vote: Feedback | None) -> dict[str, Any]:
             "reasons": list(vote.reasons),
             "comment": vote.comment,
             "correction": vote.correction,
+            "rated_at": vote.created_at,
         }
     return row

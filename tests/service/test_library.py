@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from javis.core.errors import NotFound, UserInputError
+from javis.core.types import Conversation, SamplingParams
+from javis.service.chat import Options
 from javis.service.library import ImportRefused
+from javis.service.review_search import ReviewFilters
+from javis.service.services import Services
 from tests.service.conftest import Make
 from tests.service.test_chat import ME, last
 
@@ -79,22 +85,102 @@ def test_a_file_of_another_shape_is_refused(make: Make, data: object) -> None:
         make().services.library.bring_in(ME, data)
 
 
+def out_and_in(services: Services, owner: str = ME) -> list[Conversation]:
+    """Everything as a file, all of it deleted, and brought in again."""
+    file = json.dumps({"conversations": list(services.library.take_out(owner))})
+    for conversation in services.library.page(owner)[0]:
+        services.library.delete(owner, conversation.id)
+    return services.library.bring_in(owner, json.loads(file))
+
+
 def test_what_goes_out_comes_back_the_same(make: Make) -> None:
-    services = make().services
-    first = last(services.chat.reply(ME, "one"))
-    last(services.chat.reply(ME, "two", first.conversation_id))
+    application = make()
+    services, turns_of = application.services, application.store.conversations.turns
+    options = Options(SamplingParams(max_tokens=2, stop=("§", "\n\n")), system_prompt="Be brief.")
+    other = last(services.chat.reply(ME, "elsewhere"))
+    first = last(services.chat.reply(ME, "one or two", options=options))
+    second = last(services.chat.reply(ME, "two", first.conversation_id, Options(drop=1)))
+    sources = ("a chunk", f"correction:{other.id}")
+    application.store.conversations.put_turn(replace(second, sources=sources))
+    services.chat.edit_reply(ME, second.id, "my own words")
     again = last(services.chat.regenerate(ME, first.id))
     services.feedback.rate(ME, again.id, "bad", ["other"], "hm", "better")
-    out = {"conversations": list(services.library.take_out(ME))}
-    (copy,) = services.library.bring_in(ME, out)
     before = services.chat.view(ME, first.conversation_id)
+    turns = turns_of(first.conversation_id)
+
+    copy, other_copy = sorted(out_and_in(services), key=lambda c: c.title, reverse=True)
     after = services.chat.view(ME, copy.id)
-    assert [v.turn.reply for v in before.turns] == [v.turn.reply for v in after.turns]
+    copies = turns_of(copy.id)
+    ids = {t.id: c.id for t, c in zip(turns, copies, strict=True)}
+    moved = f"correction:{turns_of(other_copy.id)[0].id}"
+    assert [t.finish for t in turns] == ["length", "stop", "edited", "stop"]
+    for turn, made in zip(turns, copies, strict=True):
+        assert made == replace(
+            turn,
+            id=ids[turn.id],
+            conversation_id=copy.id,
+            parent_id=turn.parent_id and ids[turn.parent_id],
+            edited_from=turn.edited_from and ids[turn.edited_from],
+            sources=("a chunk", moved) if turn.sources else (),
+            timings=made.timings,
+            origin="import",
+        )
     assert [len(v.answers) for v in after.turns] == [2]
-    feedback = after.turns[0].feedback
-    assert feedback is not None
-    assert feedback.correction == "better"
+    (vote,) = (v.feedback for v in before.turns)
+    assert vote is not None
+    assert after.turns[0].feedback == replace(vote, turn_id=ids[again.id])
     assert after.conversation.title == before.conversation.title
+
+
+def test_half_an_answer_stays_half_an_answer(make: Make) -> None:
+    services = make().services
+    options = Options(SamplingParams(max_tokens=2))
+    turn = last(services.chat.reply(ME, "one two three", options=options))
+    services.feedback.rate(ME, turn.id, "good")
+    for _ in range(2):
+        (row,) = services.review.page(ReviewFilters()).rows
+        assert [flag.kind for flag in row.flags] == ["cut"]
+        assert services.feedback.readiness().usable == 0
+        out_and_in(services)
+
+
+def test_an_answer_taken_out_while_it_was_written_is_no_whole_one(make: Make) -> None:
+    services = make(answer=lambda *_: "a b c", delay_s=0.01).services
+    turns = services.chat.reply(ME, "hi")
+    next(turns)
+    (copy,) = out_and_in(services)
+    turns.close()
+    assert services.chat.view(ME, copy.id).turns[0].turn.finish == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("dropped_turns", -1),
+        ("dropped_turns", True),
+        ("dropped_turns", "1"),
+        ("dropped_turns", 10**400),
+        ("sources", "x"),
+        ("sources", [1]),
+        ("sources", ["x" * 300]),
+        ("sampling", {"stop": "x"}),
+        ("sampling", {"stop": [""]}),
+        ("edited_from", 5),
+        ("rated_at", "soon"),
+    ],
+)
+def test_a_bad_value_of_an_export_is_named(make: Make, key: str, value: object) -> None:
+    turn = {"user": "a", "assistant": "b", "rating": "good", key: value}
+    with pytest.raises(ImportRefused, match=r"conversation 1, turn 1: "):
+        make().services.library.bring_in(ME, {"conversations": [{"turns": [turn]}]})
+
+
+def test_an_end_of_another_program_counts_as_none(make: Make) -> None:
+    services = make().services
+    turns = [{"user": "a", "assistant": "b", "finish": end} for end in ("eos", ["stop"], "stop")]
+    (conversation,) = services.library.bring_in(ME, {"conversations": [{"turns": turns}]})
+    found = [v.turn.finish for v in services.chat.view(ME, conversation.id).turns]
+    assert found == ["imported", "imported", "stop"]
 
 
 def test_search_looks_into_titles_and_texts(make: Make) -> None:

@@ -23,6 +23,7 @@ from javis.core.settings import Settings
 from javis.engine import catalog, hardware
 from javis.engine.files import try_lock
 from javis.engine.pausing import PausingEngine
+from javis.engine.waiting import let_threads_rest
 from javis.service.learning import train_base
 from javis.service.own_results import forget_gone
 from javis.service.publishing import publisher_for
@@ -337,7 +338,7 @@ def take_port(settings: Settings) -> socket.socket:
 
 def quiet_libraries(settings: Settings) -> None:
     """No telemetry, no network where none is wanted, no spinning threads, no files by accident."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    let_threads_rest()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     # Gradio would recompute its own statistics with pandas after every event.
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)

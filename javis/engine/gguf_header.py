@@ -73,12 +73,16 @@ class GgufHeader:
     def parameters(self) -> int:
         return sum(math.prod(t.shape) for t in self.tensors.values())
 
-    def kv_bytes_per_token(self) -> int:
-        """Size of the 16-bit key-value cache of one token."""
+    @property
+    def key_length(self) -> int:
+        """Numbers in one head's key; 0 when the header does not tell."""
         if not self.heads:
             return 0
-        size = self.number("attention.key_length", self.number("embedding_length") // self.heads)
-        return 2 * 2 * self.layers * self.kv_heads * size
+        return self.number("attention.key_length", self.number("embedding_length") // self.heads)
+
+    def kv_bytes_per_token(self) -> int:
+        """Size of the 16-bit key-value cache of one token."""
+        return 2 * 2 * self.layers * self.kv_heads * self.key_length
 
 
 def read_header(path: Path, arrays: frozenset[str] = frozenset()) -> GgufHeader:

@@ -26,6 +26,8 @@ class GgufMeta:
     """Literal and id of the control and user-defined tokens."""
     user_defined: tuple[str, ...]
     """Those of them that llama.cpp finds even in plain text."""
+    key_length: int
+    """Numbers in one head's key; 0 when the header does not tell."""
 
 
 def read_gguf_meta(path: Path) -> GgufMeta:
@@ -54,4 +56,5 @@ def read_gguf_meta(path: Path) -> GgufMeta:
         eos_token=named("eos"),
         control_tokens={tokens[i]: i for i, kind in enumerate(types) if kind in special},
         user_defined=tuple(tokens[i] for i, kind in enumerate(types) if kind == _USER_DEFINED),
+        key_length=header.key_length,
     )

@@ -17,6 +17,7 @@ from typing import Any
 
 from javis.core.errors import EngineError
 from javis.engine.kormo import MODEL_TYPE, RENAMED, kormo_classes
+from javis.engine.waiting import let_threads_rest
 
 _CONFIG_BYTES = 1 << 20
 _MAX_DEPTH = 12
@@ -39,8 +40,7 @@ class Loaded:
 
 def prepare_process() -> None:
     """Settings that only count before torch is first imported."""
-    # Spinning OpenMP workers slow a busy machine tenfold (1 to 2 tok/s instead of 10 to 17).
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    let_threads_rest()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 

@@ -24,8 +24,10 @@ from javis.core.evaluation import Likelihood
 from javis.core.types import BASE, Chunk, EngineInfo, Message, SamplingParams, Timings, Version
 from javis.engine.gguf_meta import GgufMeta, read_gguf_meta
 from javis.engine.llamacpp_score import Scorer
+from javis.engine.llamacpp_slots import Places
 from javis.engine.output import HideControl, stopped
 from javis.engine.template import ChatTemplate
+from javis.engine.waiting import let_threads_rest
 
 HEARTBEAT_S = 0.1
 FRAME_S = 0.05
@@ -33,8 +35,11 @@ FRAME_S = 0.05
 DEFAULT_CONTEXT = 8192
 BATCH_TOKENS = 256
 """Tokens of a prompt read at once: a stop during the reading takes effect between two batches."""
-PROMPT_CACHE_MIB = 512
-"""Memory for the prompts of conversations that are not running."""
+
+Q8_BLOCK = 32
+"""Numbers that share a scale in llama.cpp's 8-bit format."""
+CLOSE_S = 5.0
+"""How long closing waits for running answers: they end within a token, or a batch of a prompt."""
 
 AdapterFile = Callable[[Version], Path]
 """Gives the GGUF form of a version's adapter; raises VersionError when there is none."""
@@ -162,7 +167,7 @@ class LlamaCppEngine:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            self._server.stopped.set()
+            self._server.close()
 
     def _start(self, adapters: Mapping[str, Path]) -> _Server:
         return _Server(
@@ -171,6 +176,7 @@ class LlamaCppEngine:
             context=self._context,
             parallel=self._parallel,
             threads=self._threads,
+            key_length=self._meta.key_length,
         )
 
 
@@ -178,8 +184,16 @@ class _Server:
     """A native server with a fixed set of adapters."""
 
     def __init__(
-        self, path: Path, adapters: Mapping[str, Path], *, context: int, parallel: int, threads: int
+        self,
+        path: Path,
+        adapters: Mapping[str, Path],
+        *,
+        context: int,
+        parallel: int,
+        threads: int,
+        key_length: int,
     ) -> None:
+        let_threads_rest()
         import xllamacpp  # heavy: loads the native library
 
         params = xllamacpp.CommonParams()
@@ -188,13 +202,15 @@ class _Server:
         params.n_parallel = parallel
         params.n_batch = params.n_ubatch = BATCH_TOKENS
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-        params.cache_ram_mib = PROMPT_CACHE_MIB
-        # A slot that rests keeps its conversation; copying it out and in costs 0.1 s a turn.
+        # The server's own store of prompts does not know which adapter read them.
+        params.cache_ram_mib = 0
         params.cache_idle_slots = False
         if _device() == "cpu":
-            # Measured on two cores: with flash attention the next turn of a long conversation
-            # begins later; 8-bit keys halve the speed of reading and slow short answers by 2 %.
+            # Measured in docs/bench.md: flash attention writes short answers faster, and long
+            # conversations at half the speed. Without it, 8-bit keys are faster than 16-bit ones.
             params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+            if key_length and key_length % Q8_BLOCK == 0:
+                params.cache_type_k = xllamacpp.ggml_type.GGML_TYPE_Q8_0
         params.ui = params.endpoint_slots = False
         params.verbosity = 0
         params.lora_init_without_apply = True
@@ -209,6 +225,7 @@ class _Server:
             loras.append(info)
         params.lora_adapters = loras
         self.adapters = {name: index for index, name in enumerate(adapters)}
+        self._places = Places(parallel)
         self.stopped = threading.Event()
         try:
             self._native = xllamacpp.Server(params)
@@ -220,6 +237,11 @@ class _Server:
                 error=error,
             ) from None
 
+    def close(self) -> None:
+        """End what runs. A thread inside the native code as Python ends would abort the process."""
+        self.stopped.set()
+        self._places.rest(CLOSE_S)
+
     def select(self, version: str) -> list[dict[str, Any]]:
         """What a request says so that this adapter answers it, or none.
 
@@ -230,9 +252,20 @@ class _Server:
             for name, number in self.adapters.items()
         ]
 
-    def complete(self, request: dict[str, Any], callback: Callable[[Any], bool]) -> None:
-        """Run one completion; blocks until it ends or the callback returns True."""
-        self._native.handle_completions(request, callback)
+    def complete(
+        self,
+        request: dict[str, Any],
+        callback: Callable[[Any], bool],
+        ending: Callable[[], bool],
+    ) -> None:
+        """Run one completion; blocks until it ends or the callback returns True.
+
+        Waits for a place; when `ending` comes true meanwhile, nothing is asked.
+        """
+        adapters = tuple(lora["scale"] for lora in request["lora"])
+        with self._places.take(request["prompt"], adapters, ending) as place:
+            if place is not None:
+                self._native.handle_completions(request | {"id_slot": place}, callback)
 
     def tokenize(self, text: str) -> list[int]:
         body = {"content": text, "add_special": False, "parse_special": False}
@@ -344,7 +377,7 @@ class _Answer:
 
     def _work(self) -> None:
         try:
-            self._server.complete(self._request, self._on_event)
+            self._server.complete(self._request, self._on_event, self._stopping)
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the consumer
             self._events.append(EngineError("engine_failed", "The model failed: {e}", e=error))
         self._events.append(None)

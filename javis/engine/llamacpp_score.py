@@ -26,7 +26,12 @@ _LOOK = 20
 class Server(Protocol):
     """What is needed of the native server."""
 
-    def complete(self, request: dict[str, Any], callback: Callable[[Any], bool]) -> None: ...
+    def complete(
+        self,
+        request: dict[str, Any],
+        callback: Callable[[Any], bool],
+        ending: Callable[[], bool],
+    ) -> None: ...
 
 
 class Scorer:
@@ -101,12 +106,15 @@ class Scorer:
         }
         events: list[Any] = []
 
-        def on_event(event: Any) -> bool:
-            events.append(event)
+        def ending() -> bool:
             return self._ending() is not None
 
+        def on_event(event: Any) -> bool:
+            events.append(event)
+            return ending()
+
         self._check()
-        self._server.complete(request | options, on_event)
+        self._server.complete(request | options, on_event, ending)
         self._check()
         return _content(events)
 

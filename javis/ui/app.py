@@ -16,9 +16,10 @@ from javis.ui.calls import Calls
 from javis.ui.comparing import Comparing, ask_wire
 from javis.ui.controls import ControlBar, advanced_panel, toolbar_controls
 from javis.ui.dashboard import DashboardPage
-from javis.ui.defaults import attach_defaults, attach_memory
+from javis.ui.defaults import attach_defaults, attach_memory, attach_prompt
 from javis.ui.edge import Edge, Handler, Json, Payload, UserOf
 from javis.ui.evaluating import Evaluating
+from javis.ui.formulas import formulas_table
 from javis.ui.golden import Golden
 from javis.ui.places import place
 from javis.ui.presets import Presets
@@ -34,6 +35,7 @@ SCRIPTS = (
     "dom.js",
     "markdown.js",
     "code.js",
+    "formula.js",
     "thread.js",
     "message.js",
     "thumbs.js",
@@ -76,6 +78,8 @@ STYLES = (
 )
 QUEUE_SIZE = 256
 """Events that may wait in Gradio's queue; more are refused."""
+QUEUE_LOOK_S = 0.02
+"""How long a click may lie unseen by Gradio's queue."""
 CACHE_S = 3600
 """Gradio's own file cache is emptied this often of files this old."""
 
@@ -121,6 +125,7 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
             **DashboardPage(services).table(),
             **Evaluating(services, texts).table(),
             **comparing.table(),
+            **formulas_table(),
             **admin.table(),
         }
         _questions(edge, calls, handlers)
@@ -128,9 +133,21 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
         Presets(services, edge, bar).attach(calls, language)
         attach_defaults(services, edge, bar, page.load, temperature=False)
         attach_defaults(services, edge, bar, admin.attach(calls, language))
+        attach_prompt(bar, calls)
         attach_memory(bar)
     page.queue(max_size=QUEUE_SIZE, api_open=False)
+    rest(page)
     return page
+
+
+def rest(page: gr.Blocks) -> None:
+    """Let Gradio's queue sleep longer between two looks.
+
+    By default it looks a thousand times a second for clicks and a hundred times for progress, of
+    which we send none: 7 % of a core at rest, and each look takes a core away from the model.
+    """
+    page._queue.sleep_when_free = QUEUE_LOOK_S
+    page._queue.progress_update_sleep_when_free = 1.0
 
 
 def mount_options() -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""A page that nobody uses leaves the processor to the model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import gradio as gr
+import pytest
+
+from javis.ui.app import rest
+
+
+async def looks(monkeypatch: pytest.MonkeyPatch, prepare: Callable[[gr.Blocks], None]) -> int:
+    """How often Gradio's queue wakes up in half a second in which nothing happens."""
+    with gr.Blocks() as page:
+        gr.Markdown("nothing")
+    page.queue()
+    prepare(page)
+    count, sleep = 0, asyncio.sleep
+
+    async def counted(delay: float) -> None:
+        nonlocal count
+        count += 1
+        await sleep(delay)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "sleep", counted)
+        work = [page._queue.start_processing(), page._queue.start_progress_updates()]
+        tasks = [asyncio.create_task(part) for part in work]
+        await sleep(0.5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return count
+
+
+def test_the_queue_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asyncio.run(looks(monkeypatch, lambda page: None)) > 100
+    assert asyncio.run(looks(monkeypatch, rest)) < 40

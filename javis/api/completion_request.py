@@ -63,9 +63,7 @@ def _read_messages(value: object) -> list[Message]:
     """Messages from JSON. Stops at the first bad one, whatever the length of the list."""
     if not isinstance(value, list):
         raise ValueError("messages must be a list.")
-    read = [_read_message(f"messages[{number}]", item) for number, item in enumerate(value)]
-    # An empty system message says nothing, and many clients send one.
-    return [m for m in read if m.role != "system" or m.content.strip()]
+    return [_read_message(f"messages[{number}]", item) for number, item in enumerate(value)]
 
 
 def _read_message(where: str, item: object) -> Message:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -70,6 +70,8 @@ class CompletionService:
         Everything that can be refused is refused here, but Busy, which the first chunk raises.
         """
         _check(messages)
+        # An empty system message says nothing, and many clients send one.
+        messages = [m for m in messages if m.role != "system" or m.content.strip()]
         chosen = self._versions.serving(version)
         tokens = self._engine.count_tokens(messages)
         limit = self._engine.info.context_tokens
@@ -81,7 +83,7 @@ class CompletionService:
         chunks = self._stream(messages, sampling, chosen)
         if keep:
             turn = self._turn(completion_id, messages, sampling, chosen)
-            chunks = self._kept(owner, turn, messages, chunks)
+            chunks = self._kept(*_as_conversation(owner, turn, messages), chunks)
         return Completion(completion_id, chosen, chunks)
 
     def _stream(
@@ -98,7 +100,7 @@ class CompletionService:
         self, turn_id: str, messages: Sequence[Message], sampling: SamplingParams, version: Version
     ) -> Turn:
         info = self._engine.info
-        system = "\n\n".join(m.content for m in messages if m.role == "system")
+        system = _joined("The system prompt", [m.content for m in messages if m.role == "system"])
         return Turn(
             id=turn_id,
             conversation_id="",
@@ -118,12 +120,10 @@ class CompletionService:
 
     def _kept(
         self,
-        owner: str,
-        turn: Turn,
-        messages: Sequence[Message],
+        conversation: Conversation,
+        turns: Sequence[Turn],
         chunks: Generator[Chunk, None, None],
     ) -> Generator[Chunk, None, None]:
-        conversation, turns = _as_conversation(owner, turn, messages)
         turn = turns[-1]
         with closing(chunks):
             # Refused for lack of a place before anything is stored.
@@ -154,7 +154,10 @@ def _check(messages: Sequence[Message]) -> None:
             "too_many_messages", "At most {limit} messages are possible.", limit=MAX_MESSAGES
         )
     for number, message in enumerate(messages):
-        check_text(message.content, f"messages[{number}].content", MAX_MESSAGE_CHARS)
+        # A model may say nothing, and then it is sent back as it came.
+        empty_ok = message.role != "user"
+        what = f"messages[{number}].content"
+        check_text(message.content, what, MAX_MESSAGE_CHARS, empty_ok=empty_ok)
     if messages[-1].role != "user":
         raise UserInputError("last_not_user", "The last message must be the user's.")
 
@@ -178,7 +181,7 @@ def _as_conversation(
                 )
             )
         elif message.role == "assistant" and turns:
-            reply = "\n\n".join(filter(None, (turns[-1].reply, message.content)))
+            reply = _joined("The answer", [turns[-1].reply, message.content])
             turns[-1] = replace(turns[-1], reply=reply)
     parent = turns[-1].id if turns else None
     turns.append(replace(turn, conversation_id=conversation_id, parent_id=parent))
@@ -191,3 +194,8 @@ def _as_conversation(
         head=turn.id,
     )
     return conversation, turns
+
+
+def _joined(what: str, texts: Iterable[str]) -> str:
+    """Texts as one, no longer than an import takes them."""
+    return check_text("\n\n".join(filter(None, texts)), what, MAX_MESSAGE_CHARS, empty_ok=True)

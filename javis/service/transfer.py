@@ -110,7 +110,7 @@ def _read_turn(
         version=_name(item, "version", 50) or BASE,
         version_sha256=_name(item, "version_sha256", 64) or None,
         system_prompt=check_text(
-            item.get("system_prompt") or "", "system_prompt", MAX_COMMENT_CHARS, empty_ok=True
+            item.get("system_prompt") or "", "system_prompt", MAX_MESSAGE_CHARS, empty_ok=True
         ),
         sampling=_sampling(item.get("sampling")),
         sources=tuple(check_text(s, "sources", 200) for s in _texts(item, "sources")),

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from javis.core.errors import Busy, ContextOverflow, EngineError, UserInputError
-from javis.core.types import Message, SamplingParams
+from javis.core.types import Message, Role, SamplingParams
 from tests.service.conftest import Make
+from tests.service.test_chat import last
 
 ME = "local"
 ASK = [
@@ -76,3 +77,37 @@ def test_a_full_line_refuses_with_the_first_chunk_and_keeps_nothing(make: Make) 
     assert services.library.page(ME)[1] == 0
     for done in waiting:
         done.chunks.close()
+
+
+def test_what_was_kept_comes_in_again(make: Make) -> None:
+    services = make(context_tokens=10**6).services
+    long = [Message("system", "x" * 200_000), Message("system", "y" * 100_000), *ASK[1:]]
+    done = services.completions.complete(ME, long, SamplingParams(), keep=True)
+    list(done.chunks)
+    services.library.bring_in(ME, {"conversations": list(services.library.take_out(ME))})
+    # It can also be answered again.
+    assert last(services.chat.regenerate(ME, done.id)).finish == "stop"
+
+
+@pytest.mark.parametrize("role", ["system", "assistant"])
+def test_nothing_is_kept_that_could_not_come_in_again(make: Make, role: Role) -> None:
+    services = make(context_tokens=10**6).services
+    long = [Message("user", "one"), *[Message(role, "x" * 250_000)] * 2, Message("user", "two")]
+    with pytest.raises(UserInputError, match="500,002 characters"):
+        services.completions.complete(ME, long, SamplingParams(), keep=True)
+    assert services.completions.complete(ME, long, SamplingParams())
+
+
+def test_an_empty_answer_can_be_sent_back(make: Make) -> None:
+    services = make().services
+    asked = [Message("user", "one"), Message("assistant", ""), Message("user", "two")]
+    done = services.completions.complete(ME, asked, SamplingParams(), keep=True)
+    list(done.chunks)
+    view = services.chat.view(ME, services.chat.turn(ME, done.id).conversation_id)
+    assert [v.turn.reply for v in view.turns] == ["", "[base] two"]
+
+
+def test_a_bad_message_is_named_by_its_own_place(make: Make) -> None:
+    bad = [Message("system", " "), Message("user", " "), Message("user", "x")]
+    with pytest.raises(UserInputError, match=r"messages\[1\]\.content is empty"):
+        make().services.completions.complete(ME, bad, SamplingParams())

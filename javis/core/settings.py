@@ -171,8 +171,12 @@ class Settings(BaseSettings):
     def absolute(self) -> Settings:
         """The same settings with absolute paths, as the server leaves its working directory."""
         paths = ("data_dir", "models_dir", "exports_dir", "adapter_path")
-        update = {p: getattr(self, p).resolve() for p in paths if getattr(self, p) is not None}
-        return self.model_copy(update=update)
+        found = {p: getattr(self, p).resolve() for p in paths if getattr(self, p) is not None}
+        # Not resolved: a link of the hub's cache points to a file without its name.
+        model = Path(self.model).expanduser().absolute()
+        if model.suffix.lower() == ".gguf" or (model / "config.json").is_file():
+            found["model"] = str(model)
+        return self.model_copy(update=found)
 
 
 def settings_table() -> str:

@@ -36,6 +36,21 @@ def test_paths_become_absolute_before_the_server_leaves_its_folder(tmp_path: Pat
     assert settings.models_dir.is_absolute()
 
 
+def test_a_model_beside_the_user_is_found_from_anywhere(tmp_path: Path) -> None:
+    (tmp_path / "tuned").mkdir()
+    (tmp_path / "tuned" / "config.json").write_text("{}")
+    (tmp_path / "blob").touch()
+    (tmp_path / "x.gguf").symlink_to(tmp_path / "blob")
+    for given in ("tuned", "./tuned", "x.gguf", str(tmp_path / "x.gguf")):
+        assert settings_from(model=given).model == str(tmp_path / Path(given).name)
+
+
+def test_a_name_of_a_model_stays_a_name(tmp_path: Path) -> None:
+    for name in ("auto", "qwen"):
+        (tmp_path / name).mkdir()  # a folder, but no model
+        assert settings_from(model=name).model == name
+
+
 def test_a_bad_value_is_named_in_plain_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,7 @@
 A few dozen answers of one kind make a small model forget the rest: after 62 rows of household
 advice the embedded model answered 45 % of simple questions about the world instead of 72 %. With 14
 of its own earlier answers among the rows it kept them all, and learned the rows as well
-(docs/training.md). Self-synthesized rehearsal: Huang et al., 2024, https://arxiv.org/abs/2403.01244
+(docs/training.md; measured with an earlier list of questions). Self-synthesized rehearsal: Huang et al., 2024, https://arxiv.org/abs/2403.01244
 """
 
 from __future__ import annotations
@@ -24,57 +24,58 @@ from javis.train.score import base_reader
 KEPT_ROWS = "data/kept.jsonl"
 _NEW_TOKENS = 64
 _BATCH = 16
+# None of them is asked by a suite, nor is a variant: the suites shall see what was forgotten.
 ENGLISH = (
-    "What is the capital of Canada?",
-    "What is 7 plus 5?",
+    "Name the capital city of Portugal.",
+    "Add 9 and 4.",
     "Translate 'good morning' into Spanish.",
-    "What is the largest desert in the world?",
-    "Which planet is closest to the sun?",
-    "How many minutes are there in an hour?",
-    "What is the opposite of big?",
-    "What is the chemical symbol for gold?",
+    "Name a desert in Africa.",
+    "Which planet do we live on?",
+    "How many seconds are in one minute?",
+    "Give an antonym of 'early'.",
+    "Is iron a metal?",
     "What is a synonym for happy?",
     "Which month comes after June?",
-    "Define the word 'gravity' in one sentence.",
+    "Define the word 'island' in one sentence.",
     "Write a sentence with the word river.",
-    "What is the square root of 81?",
-    "Is the sun a star?",
-    "What is the currency of Japan?",
-    "Who painted The Starry Night?",
-    "What is the past tense of 'go'?",
+    "Is 21 an odd number?",
+    "Is the Moon a planet?",
+    "With which money do people pay in India?",
+    "Which instrument did Chopin play?",
+    "Put this into the past: I see a bird.",
     "Correct this sentence: She go to school.",
     "Which animal lays eggs?",
-    "What colour is the sky on a clear day?",
-    "Who wrote The Odyssey?",
-    "Name three primary colours.",
+    "Which colour does blood have?",
+    "Who wrote The Jungle Book?",
+    "Name two vegetables.",
     "What language do people speak in Mexico?",
     "Give me a list of five animals.",
-    "Explain in one sentence what a computer does.",
+    "Explain in one sentence what a mirror is for.",
     "Which country has the most people?",
     "What do we call a young cat?",
-    "Name a fruit that is yellow.",
+    "Name a tool that cuts wood.",
     "What is half of 50?",
-    "In which country is the Eiffel Tower?",
+    "In which city is the Colosseum?",
     "What is ice made of?",
     "Say something kind to a friend.",
 )
 KOREAN = (
-    "캐나다의 수도는 어디인가요?",
-    "7 더하기 5는 얼마인가요?",
+    "포르투갈의 수도 이름을 말해 주세요.",
+    "9에 4를 더하면 몇인가요?",
     "'좋은 아침'을 영어로 번역해 주세요.",
-    "세계에서 가장 큰 사막은 무엇인가요?",
-    "태양에 가장 가까운 행성은 무엇인가요?",
-    "한 시간은 몇 분인가요?",
-    "'크다'의 반대말은 무엇인가요?",
-    "금의 원소 기호는 무엇인가요?",
+    "아프리카에 있는 사막을 하나 말해 주세요.",
+    "우리가 사는 행성의 이름은 무엇인가요?",
+    "1분은 몇 초인가요?",
+    "'밝다'와 뜻이 반대인 낱말을 하나 써 주세요.",
+    "쇠는 금속인가요?",
     "'기쁘다'와 비슷한 말은 무엇인가요?",
     "6월 다음 달은 몇 월인가요?",
-    "중력을 한 문장으로 설명해 주세요.",
-    "'강'이라는 낱말로 문장을 하나 써 주세요.",
-    "81의 제곱근은 얼마인가요?",
-    "태양은 별인가요?",
-    "일본의 화폐 단위는 무엇인가요?",
-    "컴퓨터가 하는 일을 한 문장으로 말해 주세요.",
+    "'섬'이라는 낱말의 뜻을 한 문장으로 말해 주세요.",
+    "'나무'라는 낱말로 문장을 하나 써 주세요.",
+    "21은 홀수인가요?",
+    "달은 행성인가요?",
+    "인도에서는 어떤 돈을 쓰나요?",
+    "거울은 무엇에 쓰는 물건인지 한 문장으로 말해 주세요.",
 )
 
 

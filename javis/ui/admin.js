@@ -92,6 +92,10 @@ async function backUp() {
 function onForm(reply) {
   if (reply.error) return notice(reply.error.message);
   toast(t(`saved.${reply.ok.saved}`));
-  if (reply.ok.saved === "defaults") loadReadiness();
+  if (reply.ok.saved === "defaults") {
+    S.prompt = reply.ok.prompt;
+    if (!S.id && !S.turns.length) showPrompt();
+    loadReadiness();
+  }
   return undefined;
 }

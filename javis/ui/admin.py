@@ -154,7 +154,7 @@ class AdminTab:
                 )
                 self._keep(sampling, system_prompt, goal)
                 self._services.preferences.set_use_corrections(examples)
-                return {"saved": "defaults"}
+                return {"saved": "defaults", "prompt": system_prompt}
 
             return self._edge.reply(Payload({"lang": language, "call": FORM}), work)
 

@@ -56,6 +56,7 @@ class Calls:
             "model": model_json(self._services.admin.model),
             "version": self._services.versions.current(),
             "login": self._services.settings.password is not None,
+            "prompt": self._services.preferences.system_prompt(),
             "list": self.list_rows(user, payload),
             "readiness": self.readiness(user, payload),
         }

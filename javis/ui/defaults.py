@@ -25,7 +25,7 @@ def attach_defaults(
 
     At a load the temperature is left to `Relabel`, which knows what this browser had chosen.
     """
-    controls = [bar.top_p, bar.max_tokens, bar.penalty, bar.system_prompt]
+    controls = [bar.top_p, bar.max_tokens, bar.penalty]
     if temperature:
         controls.append(bar.temperature)
 
@@ -33,15 +33,26 @@ def attach_defaults(
         try:
             edge.user(request)
             sampling = services.preferences.sampling()
-            prompt = services.preferences.system_prompt()
         except JavisError:
             return [gr.skip()] * len(controls)
-        values = [sampling.top_p, sampling.max_tokens, sampling.repetition_penalty, prompt]
+        values = [sampling.top_p, sampling.max_tokens, sampling.repetition_penalty]
         return [*values, sampling.temperature] if temperature else values
 
     event(
         defaults,
         outputs=controls,
+        show_progress="hidden",
+        queue=False,
+        api_visibility="private",
+    )
+
+
+def attach_prompt(bar: ControlBar, calls: gr.HTML) -> None:
+    """Let the script show the system prompt of the chat it opens; no preset is chosen then."""
+    calls.prompt(
+        None,
+        outputs=[bar.system_prompt, bar.preset],
+        js="() => [window.jvWires.prompt, null]",
         show_progress="hidden",
         queue=False,
         api_visibility="private",

@@ -175,7 +175,7 @@ async function start() {
   document.body.classList.add("jv-ready");
   const first = await attempt(() => call("boot"));
   if (!first) return;
-  Object.assign(S, { model: first.model, admin: first.admin, login: first.login });
+  Object.assign(S, { model: first.model, admin: first.admin, login: first.login, prompt: first.prompt });
   L.rows = first.list.rows;
   L.total = first.list.total;
   buildTop();
@@ -184,6 +184,7 @@ async function start() {
   followAddress();
   addEventListener("popstate", followAddress);
   const wanted = new URL(location.href).searchParams.get("c") || remembered.get("conversation");
+  showPrompt();
   if (wanted) await openConversation(wanted, { quiet: true });
   else drawThread();
   focusComposer();

@@ -11,6 +11,7 @@ const S = {
   streams: new Map(), // running answers of this page, by call
   model: null,
   admin: false,
+  prompt: "", // the system prompt that new chats begin with
   open: 0, // counts openings, so that a late reply of an earlier one is dropped
 };
 
@@ -133,6 +134,12 @@ async function refresh() {
   drawThread();
 }
 
+// A system prompt belongs to its chat: the control shows what the shown one goes on with.
+function showPrompt() {
+  jvWires.prompt = S.turns.at(-1)?.about?.system_prompt ?? S.prompt;
+  jvWires.calls.trigger("prompt");
+}
+
 async function openConversation(id, { quiet = false } = {}) {
   const asked = ++S.open;
   keepDraft();
@@ -144,6 +151,7 @@ async function openConversation(id, { quiet = false } = {}) {
     if (asked !== S.open) return;
     for (const node of [...$("jv-turns").children]) node.remove();
     takeView(view);
+    showPrompt();
     giveDraft();
     drawThread({ follow: true });
     drawList();
@@ -165,6 +173,7 @@ function newChat({ quiet = false } = {}) {
   url.searchParams.delete("c");
   history.replaceState(null, "", url);
   hideNotice();
+  showPrompt();
   giveDraft();
   drawThread();
   drawList();

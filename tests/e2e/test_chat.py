@@ -141,6 +141,52 @@ def test_controls_go_with_the_message(open_page: Open) -> None:
         expect(turn.locator(".jv-details")).to_contain_text(word)
 
 
+def test_a_system_prompt_stays_with_its_chat(open_page: Open, served: Served) -> None:
+    served.services.preferences.set_system_prompt("Be brief.")
+    page = open_page(user="prompts")
+    prompt = page.locator("#jv-system-prompt textarea")
+    expect(prompt).to_have_value("Be brief.")
+    page.click("#jv-tune")
+    prompt.fill("Speak like a pirate.")
+    page.click("#jv-tune")
+    chat(page, "first chat")
+    page.click("#jv-new")
+    expect(prompt).to_have_value("Be brief.")
+    chat(page, "second chat")
+    page.locator(".jv-open", has_text="first chat").click()
+    expect(prompt).to_have_value("Speak like a pirate.")
+    page.reload()
+    page.wait_for_selector("body.jv-booted")
+    expect(prompt).to_have_value("Speak like a pirate.")
+    asked = chat(page, "go on")
+    assert served.services.chat.turn("prompts", turn_id(asked)).system_prompt == (
+        "Speak like a pirate."
+    )
+    page.locator(".jv-open", has_text="second chat").click()
+    expect(prompt).to_have_value("Be brief.")
+    served.services.preferences.set_system_prompt("")
+
+
+def test_new_defaults_leave_the_shown_chat_as_it_is(open_page: Open, served: Served) -> None:
+    page = open_page()
+    page.click("#jv-new")
+    prompt = page.locator("#jv-system-prompt textarea")
+    page.click("#jv-tune")
+    prompt.fill("Speak like a pirate.")
+    page.click("#jv-tune")
+    chat(page, "a pirate's chat")
+    page.click("#jv-tab-admin")
+    page.click("#jv-section-system")
+    page.locator("#jv-admin-system-prompt textarea").fill("Be brief.")
+    page.click("#jv-admin-save")
+    expect(page.locator(".jv-toast")).to_contain_text("New chats begin with this.")
+    expect(prompt).to_have_value("Speak like a pirate.")
+    page.click("#jv-tab-chat")
+    page.click("#jv-new")
+    expect(prompt).to_have_value("Be brief.")
+    served.services.preferences.set_system_prompt("")
+
+
 def test_a_new_chat_right_after_sending_is_another_one(open_page: Open) -> None:
     page = open_page(user="at-once")
     page.fill(TEXT, "count for the first chat")

@@ -67,6 +67,11 @@ _SENTENCES = {
         "The suites were not asked, as this engine cannot answer with such an adapter.",
         "The suites could not be asked.",
     ),
+    "gate.suite_too_few": (
+        "{suite}: {candidate:.1f} points of 100 on {items} questions, against {other:.1f}: too few "
+        "to tell a fall from chance, {need} are needed.",
+        "{suite}: {items} questions are too few to tell a fall from chance, {need} are needed.",
+    ),
     "gate.suite_kept": (
         "{suite}: {candidate:.1f} points of 100 on {items} questions, {other:.1f} before "
         "({interval}; a fall of {allowed:g} is allowed, and what may be chance).",

@@ -13,7 +13,7 @@ from typing import Any
 
 from javis.core.evaluation import SUITES, ItemResult, SuiteName
 from javis.core.learning import Check
-from javis.eval.intervals import Interval, bootstrap_ratio
+from javis.eval.intervals import FEW, bootstrap_ratio, chance_of_fall
 
 Results = Mapping[str, Mapping[SuiteName, Sequence[ItemResult]] | None]
 """What became of the items, by `candidate`, `base` and `current` (None: the base is in use)."""
@@ -129,16 +129,10 @@ def suite_checks(
     checks = [Check("gate.same_items", not different, {"different": different})]
     comparisons = [comparison for comparison in comparisons if comparison.before]
     # Each of several comparisons gets its share of the error rate.
-    confidence = 1 - 2 * rule.error_rate / max(1, len(comparisons))
+    share = rule.error_rate / max(1, len(comparisons))
     for comparison in comparisons:
-        interval = bootstrap_ratio(
-            [100 * (a - b) for a, b in zip(comparison.after, comparison.before, strict=True)],
-            [1.0] * len(comparison.before),
-            confidence=confidence,
-            resamples=resamples,
-            seed=seed,
-        )
-        checks.append(_kept(comparison, interval, rule.margins[comparison.suite], confidence))
+        margin = rule.margins[comparison.suite]
+        checks.append(_kept(comparison, margin, share, resamples=resamples, seed=seed))
     return tuple(checks)
 
 
@@ -233,20 +227,34 @@ def _less(ours: float | None, theirs: float | None) -> bool:
     return ours is not None and theirs is not None and ours < theirs
 
 
-def _kept(comparison: _Comparison, interval: Interval, margin: float, confidence: float) -> Check:
-    """In points of 100."""
+def _kept(
+    comparison: _Comparison, margin: float, share: float, *, resamples: int, seed: int
+) -> Check:
+    """In points of 100. `share` is how often, at most, chance alone may stop it here."""
     count = len(comparison.before)
-    low, high = (round(n, 1) if math.isfinite(n) else None for n in (interval.low, interval.high))
     values: dict[str, Any] = {
         "suite": comparison.suite,
         "items": count,
         "candidate": round(100 * sum(comparison.after) / count, 1),
         "other": round(100 * sum(comparison.before) / count, 1),
-        "difference": round(interval.value, 1),
-        "low": low,
-        "high": high,
+    }
+    # By chance all of n questions fall once in 2 to the power of n cases.
+    need = max(2, math.ceil(-math.log2(share)))
+    if count < need:
+        return Check("gate.suite_too_few", True, values | {"need": need})
+    differences = [100 * (a - b) for a, b in zip(comparison.after, comparison.before, strict=True)]
+    confidence = 1 - 2 * share
+    value, low, high = bootstrap_ratio(
+        differences, [1.0] * count, confidence=confidence, resamples=resamples, seed=seed
+    )
+    values |= {
+        "difference": round(value, 1),
+        "low": round(low, 1),
+        "high": round(high, 1),
         "confidence": round(confidence, 5),
         "allowed": round(100 * margin, 1),
     }
-    fell = -interval.value > 100 * margin and interval.high < 0
+    # With few questions, as of one's own, the interval alone errs oftener than promised.
+    sure = high < 0 and (count > FEW or chance_of_fall(differences) <= share)
+    fell = -value > 100 * margin and sure
     return Check(comparison.check, not fell, values)

@@ -6,8 +6,15 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import permutation_test
 
-from javis.eval.intervals import bootstrap_ratio, share_difference, student, wilson
+from javis.eval.intervals import (
+    bootstrap_ratio,
+    chance_of_fall,
+    share_difference,
+    student,
+    wilson,
+)
 
 
 def test_wilson_agrees_with_published_values() -> None:
@@ -62,3 +69,17 @@ def test_the_bootstrap_holds_the_truth_as_often_as_it_says(groups: int) -> None:
 def test_many_groups_fit_into_memory() -> None:
     interval = bootstrap_ratio([1.0] * 200_000, [1.0] * 200_000, resamples=20)
     assert interval == (1, 1, 1)
+
+
+def test_the_chance_of_a_fall_agrees_with_scipy() -> None:
+    rng = np.random.default_rng(3)
+    for count in (3, 7, 10):
+        differences = rng.normal(-0.3, 1, count)
+        theirs = permutation_test(
+            (differences,), np.sum, permutation_type="samples", alternative="less"
+        )
+        assert chance_of_fall(differences) == pytest.approx(theirs.pvalue)
+    assert chance_of_fall([-1.0] * 6) == 2**-6
+    assert chance_of_fall([0.0] * 6) == 1
+    with pytest.raises(ValueError, match="too many"):
+        chance_of_fall([-1.0] * 14)

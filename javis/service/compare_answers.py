@@ -8,6 +8,7 @@ from typing import Any
 
 from javis.core.evaluation import Item, SuiteName
 from javis.core.types import Chunk
+from javis.eval.short_answers import LETTERS
 
 SHAREABLE: tuple[SuiteName, ...] = ("instruction", "knowledge", "agent", "health")
 """Suites whose questions are ours. Those of the user's own data stay out of reports."""
@@ -80,10 +81,10 @@ def telling(suite: SuiteName, rows: Iterable[Asked]) -> list[Example]:
 def prompt_of(item: Item) -> str:
     """An item's question, to be read; what items hold is each suite's own affair."""
     data = item.data
-    for key in ("prompt", "question", "text"):
+    for key in ("prompt", "question", "text", "user"):
         value = data.get(key)
         if isinstance(value, str) and value.strip():
-            return value
+            return "\n".join([value, *_lettered(data.get("options", ()))])
         if isinstance(value, (list, tuple)):
             return _transcript(value)
     for key in ("messages", "turns", "steps"):
@@ -92,12 +93,19 @@ def prompt_of(item: Item) -> str:
     return item.id
 
 
+def _lettered(options: Sequence[str]) -> list[str]:
+    return [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
+
+
 def _transcript(messages: Sequence[object]) -> str:
-    lines = []
+    """What was said, the assistant's part after an arrow."""
+    lines: list[str] = []
     for message in messages:
         if isinstance(message, Mapping):
             said = message.get("content") or message.get("user") or message.get("prompt") or ""
-            lines.append(str(said))
+            lines.append(f"→ {said}" if message.get("role") == "assistant" else str(said))
+            if message.get("given"):
+                lines.append(f"→ {message['given']}")
         elif isinstance(message, str):
             lines.append(message)
     return "\n\n".join(line for line in lines if line)

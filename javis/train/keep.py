@@ -3,7 +3,8 @@
 A few dozen answers of one kind make a small model forget the rest: after 62 rows of household
 advice the embedded model answered 45 % of simple questions about the world instead of 72 %. With 14
 of its own earlier answers among the rows it kept them all, and learned the rows as well
-(docs/training.md; measured with an earlier list of questions). Self-synthesized rehearsal: Huang et al., 2024, https://arxiv.org/abs/2403.01244
+(docs/training.md; measured with an earlier list of questions). Self-synthesized rehearsal: Huang et
+al., 2024, https://arxiv.org/abs/2403.01244
 """
 
 from __future__ import annotations

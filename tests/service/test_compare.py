@@ -24,6 +24,7 @@ from javis.core.types import Feedback, Message, SamplingParams, Turn
 from javis.engine.files import sha256_file
 from javis.engine.scripted import ScriptedEngine
 from javis.eval.cache import ResultCache
+from javis.eval.suites import suites
 from javis.service.compare import MAX_PROMPTS, CompareService
 from javis.service.compare_answers import prompt_of
 from javis.service.compare_scores import Scores
@@ -273,8 +274,23 @@ def test_the_question_of_an_item_can_be_read() -> None:
     assert of(prompt="Say hi") == "Say hi"
     assert of(question="Who?") == "Who?"
     assert of(messages=[{"role": "user", "content": "a"}, {"content": "b"}]) == "a\n\nb"
+    assert of(messages=[{"role": "assistant", "content": "b"}]) == "→ b"
     assert of(turns=["one", {"user": "two"}, 3]) == "one\n\ntwo"
+    assert of(user="Use a tool.", tools=["look_up"]) == "Use a tool."
+    assert of(turns=[{"user": "a", "given": "b"}, {"user": "c"}]) == "a\n\n→ b\n\nc"
+    assert of(question="Who?", options=["he", "she"]) == "Who?\nA. he\nB. she"
     assert of(other=1) == "the-id"
+
+
+def test_all_that_an_item_of_a_suite_says_is_shown() -> None:
+    for item in (item for suite in suites().values() for item in suite.items()):
+        shown = prompt_of(item)
+        said = [item.data.get(key, "") for key in ("prompt", "question", "user")]
+        for turn in item.data.get("turns", ()):
+            said += [turn["user"], turn.get("given", "")]
+        assert any(said), item.id
+        for text in [*said, *item.data.get("options", ())]:
+            assert text in shown, item.id
 
 
 # -- the report --------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ CHECKPOINT_S = 1.0
 """How often a growing answer is stored."""
 ROOM_FOR_ANSWER = 256
 """Tokens kept free for an answer before a conversation counts as too long."""
+MAX_ERROR_CHARS = 2000
+"""An import takes as much."""
 
 Put = Callable[[Turn], None]
 
@@ -263,8 +265,8 @@ class Answerer:
                     if chunk.text and time.monotonic() - stored > CHECKPOINT_S:
                         put(replace(turn, finish=None))
                         stored = time.monotonic()
-        except JavisError as error:
-            turn = replace(turn, finish="error", error=str(error))
+        except Exception as error:
+            turn = replace(turn, finish="error", error=said_of(error))
             raise
         finally:
             if not turn.timings.total_ms:
@@ -272,6 +274,11 @@ class Answerer:
                 turn = replace(turn, timings=replace(turn.timings, total_ms=spent))
             put(turn)
         yield turn
+
+
+def said_of(error: Exception) -> str | None:
+    """What is kept of an error; nothing of one that was not written for users."""
+    return str(error)[:MAX_ERROR_CHARS] if isinstance(error, JavisError) else None
 
 
 def draw_seed() -> int:

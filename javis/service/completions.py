@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from javis.core.errors import ContextOverflow, EngineError, UserInputError
+from javis.core.errors import ContextOverflow, UserInputError
 from javis.core.protocols import Engine
 from javis.core.types import (
     MAX_MESSAGE_CHARS,
@@ -23,6 +23,7 @@ from javis.core.types import (
     check_text,
 )
 from javis.service.admission import Admission
+from javis.service.answerer import said_of
 from javis.service.chat import title_of
 from javis.service.versions import VersionService
 from javis.store import Store, new_conversation_id, new_turn_id, now_iso
@@ -139,8 +140,8 @@ class CompletionService:
                         # Stored before the client learns that it is complete.
                         self._store.conversations.put_turn(turn)
                     yield chunk
-            except EngineError as error:
-                turn = replace(turn, finish="error", error=str(error))
+            except Exception as error:
+                turn = replace(turn, finish="error", error=said_of(error))
                 raise
             finally:
                 self._store.conversations.put_turn(turn)

@@ -13,7 +13,7 @@ from javis.core.arena import Duel, Side, other
 from javis.core.errors import JavisError, UserInputError
 from javis.core.types import Message, Turn
 from javis.service.admission import Admission, Ticket
-from javis.service.answerer import Answerer
+from javis.service.answerer import Answerer, said_of
 from javis.store import Store
 from javis.store.duels import hidden
 
@@ -169,7 +169,7 @@ class LiveDuel:
             if not isinstance(error, JavisError):
                 LOG.error("an answer broke off", exc_info=error)
             self._errors[side] = error
-            self._take(side, replace(turn, finish="error", error=str(error)))
+            self._take(side, replace(turn, finish="error", error=said_of(error)))
         finally:
             place.close()
             with self._news:

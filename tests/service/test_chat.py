@@ -148,6 +148,19 @@ def test_a_model_that_dies_leaves_the_text_so_far(make: Make) -> None:
     assert last(chat.regenerate(ME, turn.id)).finish == "stop"
 
 
+def test_a_fault_nobody_foresaw_is_no_stop_of_the_users(make: Make) -> None:
+    def broken(*_: object) -> str:
+        raise RuntimeError("/home/me/secret")
+
+    chat = make(answer=broken).services.chat
+    turns = chat.reply(ME, "hi")
+    turn = next(turns)
+    with pytest.raises(RuntimeError):
+        list(turns)
+    stored = chat.turn(ME, turn.id)
+    assert (stored.finish, stored.error) == ("error", None)
+
+
 def test_a_long_answer_is_stored_while_it_grows(make: Make) -> None:
     chat = make(answer=lambda *_: "word " * 300, delay_s=0.01).services.chat
     turns = chat.reply(ME, "hi")

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 
 from javis.core.errors import Busy, ContextOverflow, EngineError, UserInputError
-from javis.core.types import Message, Role, SamplingParams
+from javis.core.types import Chunk, Message, Role, SamplingParams
+from javis.engine.scripted import ScriptedEngine
+from javis.service.admission import Admission
+from javis.service.completions import CompletionService
 from tests.service.conftest import Make
 from tests.service.test_chat import last
 
@@ -52,6 +57,24 @@ def test_a_failing_model_is_told_and_stored(make: Make) -> None:
         list(done.chunks)
     turn = services.chat.turn(ME, done.id)
     assert (turn.reply, turn.finish) == ("a b", "error")
+
+
+class Faulty(ScriptedEngine):
+    """Breaks off in a way that no engine should."""
+
+    def stream(self, *_: object) -> Generator[Chunk, None, None]:
+        yield Chunk("a")
+        raise RuntimeError("/home/me/secret")
+
+
+def test_a_fault_nobody_foresaw_is_no_stop_of_the_clients(make: Make) -> None:
+    app = make()
+    faulty = CompletionService(Faulty(), app.store, app.services.versions, Admission(1, 0))
+    done = faulty.complete(ME, ASK, SamplingParams(), keep=True)
+    with pytest.raises(RuntimeError):
+        list(done.chunks)
+    turn = app.services.chat.turn(ME, done.id)
+    assert (turn.reply, turn.finish, turn.error) == ("a", "error", None)
 
 
 def test_refusals_come_before_the_answer(make: Make) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Literal, Protocol, TypeVar
 
 Side = Literal["train", "valid", "test"]
@@ -47,6 +47,31 @@ def sides(conversation_ids: Iterable[str], seed: int = 0) -> dict[str, Side]:
         if "train" not in found.values():
             found[ranked[-1]] = "train"
     return found
+
+
+def joined(said: Iterable[tuple[str, Hashable]]) -> dict[str, str]:
+    """By conversation the name of its group: all that say one thing, directly or by others.
+
+    `said`: conversation ids with what is said there. A group is named after its conversation that
+    comes first, so that the name stays when later ones join.
+    """
+    leader: dict[str, str] = {}
+    order: dict[str, int] = {}
+    first_of: dict[Hashable, str] = {}
+
+    def find(name: str) -> str:
+        while leader[name] != name:
+            leader[name] = name = leader[leader[name]]
+        return name
+
+    for conversation_id, content in said:
+        leader.setdefault(conversation_id, conversation_id)
+        order.setdefault(conversation_id, len(order))
+        one, other = find(conversation_id), find(first_of.setdefault(content, conversation_id))
+        if one != other:
+            early, late = (one, other) if order[one] < order[other] else (other, one)
+            leader[late] = early
+    return {name: find(name) for name in leader}
 
 
 def _place(conversation_id: str, seed: int) -> float:

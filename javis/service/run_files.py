@@ -12,13 +12,14 @@ from typing import Any
 from javis.core.errors import UserInputError
 from javis.core.learning import Approved, Example, Judged, Method, Pair
 from javis.core.types import Message
-from javis.dataset.split import sides
+from javis.dataset.dedupe import fold
+from javis.dataset.split import joined, sides
 from javis.engine.files import sha256_file
 
 Row = dict[str, Any]
 PREFERENCE: tuple[Method, ...] = ("dpo", "kto")
 SEED = 0
-"""Of the split: a conversation stays on its side from run to run."""
+"""Of the split: the same from run to run."""
 JUDGED = 8
 """Conversations that the gate gets at least, where there are four times as many."""
 MAX_FILE_BYTES = 1 << 30
@@ -96,6 +97,9 @@ def _origin(row: Example | Pair | Judged) -> Row:
 def from_file(method: Method, name: str, exports_dir: Path) -> RunData:
     """The rows of a JSONL file in the exports folder. Raises UserInputError."""
     path = _inside(name, exports_dir)
+    # Others may be called as one of ours is, and be of another kind.
+    columns = {"turn_id", "conversation_id", "source", "label"}
+    columns.update(name for name, _ in _PARTS.get(method, _MESSAGES))
     rows: list[Row] = []
     bad: list[str] = []
     with path.open("rb") as handle:
@@ -110,7 +114,8 @@ def from_file(method: Method, name: str, exports_dir: Path) -> RunData:
                 continue
             # Without ids each row is a conversation of its own.
             own = {"turn_id": f"line-{number}", "conversation_id": f"line-{number}"}
-            rows.append({**own, "source": "import", **row})
+            said = {name: value for name, value in row.items() if name in columns}
+            rows.append({**own, "source": "import", **said})
     if bad:
         raise UserInputError(
             "bad_dataset",
@@ -197,15 +202,19 @@ class Parts:
     train: list[Row]
     valid: list[Row]
     test: list[Row]
+    replay: list[Row]
 
 
 def divide(data: RunData) -> Parts:
-    """By conversation: nothing of a conversation that is learned from is held out.
+    """By conversation: nothing of a conversation that is learned from is held out, nor is what
+    another conversation says word for word (a fix applied to similar turns, a duplicate).
 
     Of few conversations more than a tenth is held out, at most a quarter: the gate cannot tell
     learning from luck on two or three. They are learned from once there are enough others.
     """
-    side = sides((row["conversation_id"] for row in data.rows), SEED)
+    every = [*data.rows, *data.replay]
+    group = joined((row["conversation_id"], _said(row)) for row in every)
+    side = sides((group[row["conversation_id"]] for row in data.rows), SEED)
     held_out = sum(where == "valid" for where in side.values())
     # Those that are held out anyway first, then by chance, but the same each time.
     others = sorted((where == "train", _digest(name), name) for name, where in side.items())
@@ -215,10 +224,23 @@ def divide(data: RunData) -> Parts:
         if side[name] != "valid":
             side[name] = "valid"
             held_out += 1
-    parts = Parts([], [], [])
+    parts = Parts([], [], [], [])
     for row in data.rows:
-        getattr(parts, side[row["conversation_id"]]).append(row)
+        name = group[row["conversation_id"]]
+        if side[name] == "valid":
+            # The gate takes what is alike for one piece of evidence.
+            row = row | {"group": name}
+        getattr(parts, side[name]).append(row)
+    for row in data.replay:
+        if side.get(group[row["conversation_id"]], "train") == "train":
+            parts.replay.append(row)
     return parts
+
+
+def _said(row: Row) -> tuple[str, str]:
+    """The last message of a row and its answer, folded."""
+    said = [m for name in ("prompt", "messages", "chosen", "completion") for m in row.get(name, ())]
+    return fold(said[-2]["content"]) if len(said) > 1 else "", fold(said[-1]["content"])
 
 
 def _digest(name: str) -> str:
@@ -229,15 +251,13 @@ def write(folder: Path, method: Method, data: RunData, parts: Parts) -> dict[str
     """Write the rows and the manifest; returns what the job keeps of it."""
     target = folder / "data"
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
-    held_out = {row["conversation_id"] for row in (*parts.valid, *parts.test)}
-    replay = [row for row in data.replay if row["conversation_id"] not in held_out]
     files: dict[str, Sequence[Row]] = {
         "train": parts.train,
         "valid": parts.valid,
         "test": parts.test,
     }
-    if replay:
-        files["replay"] = replay
+    if parts.replay:
+        files["replay"] = parts.replay
     manifest: dict[str, Any] = {
         "method": method,
         "split": {"by": "conversation", "seed": SEED},

@@ -28,6 +28,7 @@ class Row:
     label: bool = True
     """KTO: whether the answer was liked."""
     conversation_id: str = ""
+    """Or the group of conversations that say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def read_rows(path: Path, method: Method) -> list[Row]:
                 if line.strip():
                     value = json.loads(line)
                     row = _row(value, method, number)
-                    origin = str(value.get("conversation_id") or "")
+                    origin = str(value.get("group") or value.get("conversation_id") or "")
                     rows.append(replace(row, conversation_id=origin))
     except (OSError, ValueError, RecursionError) as error:
         raise TrainError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from javis.dataset.split import sides, split
+from javis.dataset.split import joined, sides, split
 
 ids = st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=60)
 
@@ -68,3 +68,24 @@ def test_another_seed_splits_otherwise() -> None:
 
 def test_no_rows() -> None:
     assert split([]) == ([], [], [])
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 9))))
+def test_conversations_that_say_one_thing_are_one_group(said: list[tuple[str, int]]) -> None:
+    group = joined(said)
+    assert group.keys() == {name for name, _ in said}
+    by_content: dict[int, set[str]] = {}
+    for name, content in said:
+        by_content.setdefault(content, set()).add(group[name])
+    assert all(len(names) == 1 for names in by_content.values())
+    first = list(dict.fromkeys(name for name, _ in said))
+    for name, leader in group.items():
+        assert group[leader] == leader
+        assert first.index(leader) <= first.index(name)
+
+
+def test_a_group_holds_only_what_hangs_together() -> None:
+    said = [("a", 1), ("b", 2), ("c", 1), ("d", 3), ("b", 3)]
+    assert joined(said) == {"a": "a", "b": "b", "c": "a", "d": "b"}
+    # A later one that joins two groups takes the name of the elder.
+    assert set(joined([*said, ("e", 1), ("e", 3)]).values()) == {"a"}

@@ -9,16 +9,19 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import astuple
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from javis.core.errors import AlreadyTraining, NotEnoughData, NotFound, TrainError, UserInputError
-from javis.core.learning import TERMINAL, TrainJob
+from javis.core.learning import TERMINAL, Approved, TrainJob
+from javis.core.types import Message
 from javis.engine.hardware import Hardware
 from javis.service.run_files import divide, from_approved
+from javis.train.data import read_rows
 from javis.train.process import Worker, is_alive
 from javis.versions.disk import Disk
 from tests.service.learning import FAKE, Make, Site, Source, approved
@@ -82,12 +85,54 @@ def test_few_conversations_leave_enough_for_the_gate() -> None:
         data = from_approved("sft-lora", approved(count))
         parts = divide(data)
         assert divide(data) == parts
-        names = [{row["conversation_id"] for row in part} for part in astuple(parts)]
+        assert parts.replay == []
+        sides = (parts.train, parts.valid, parts.test)
+        names = [{row["conversation_id"] for row in part} for part in sides]
         assert sum(map(len, names)) == len(set.union(*names)) == count
         assert len(names[1]) >= min(8, max(1, count // 4))
         assert len(names[0]) >= count * 0.6 or count == 2
     _, valid, test = names
     assert abs(len(valid) / 400 - 0.1) < 0.05 and abs(len(test) / 400 - 0.1) < 0.05
+
+
+def repeated(count: int, times: int) -> Approved:
+    """So many answers, each in so many conversations; half of the examples have a pair too."""
+    rows = approved(count * times)
+
+    def answer(n: int, noise: str = "") -> str:
+        return f"녹차 {n // times}{noise}"
+
+    examples = [
+        replace(e, messages=(e.messages[0], Message("assistant", answer(n, "." * (n % 2)))))
+        for n, e in enumerate(rows.examples)
+    ]
+    pairs = [replace(pair, chosen=answer(n)) for n, pair in enumerate(rows.pairs)]
+    judged = [replace(one, completion=answer(n)) for n, one in enumerate(rows.judged)]
+    return replace(rows, examples=tuple(examples), pairs=tuple(pairs[::2]), judged=tuple(judged))
+
+
+def answers(rows: Iterable[dict[str, Any]]) -> set[str]:
+    found = (row.get("messages") or row.get("chosen") or row["completion"] for row in rows)
+    return {messages[-1]["content"].rstrip(".") for messages in found}
+
+
+@pytest.mark.parametrize("method", ["sft-lora", "dpo", "kto"])
+def test_what_several_conversations_say_is_on_one_side(make: Make, method: Any) -> None:
+    """As after a fix that was applied to similar turns, or with duplicates that were approved."""
+    site = make("slow", source=Source(repeated(20, 5)))
+    job = site.start(method)
+    data = site.supervisor.folder(job.id) / "data"
+    parts = {
+        path.stem: list(map(json.loads, path.read_text("utf-8").splitlines()))
+        for path in data.glob("*.jsonl")
+    }
+    learned = answers([*parts["train"], *parts.get("replay", [])])
+    held_out = answers([*parts["valid"], *parts["test"]])
+    assert len(answers(parts["valid"])) >= 5
+    assert not learned & held_out
+    # The gate counts them once.
+    read = read_rows(data / "valid.jsonl", method)
+    assert len({row.conversation_id for row in read}) == len(answers(parts["valid"]))
 
 
 def test_kto_rows(make: Make) -> None:
@@ -285,6 +330,16 @@ def test_a_data_set_with_a_bad_row(make: Make, row: object) -> None:
     site = make()
     with pytest.raises(UserInputError, match="10 "):
         site.start(dataset=lay(site, *[chat()] * 9, row))
+
+
+def test_other_columns_of_a_data_set_are_left_out(make: Make) -> None:
+    site = make()
+    rows = [{**chat(f"Tea {i}"), "prompt": "Tea?", "group": "all"} for i in range(20)]
+    job = site.finished(site.start(dataset=lay(site, *rows)))
+    assert job.state == "succeeded"
+    folder = site.supervisor.folder(job.id) / "data"
+    row = json.loads((folder / "train.jsonl").read_text().splitlines()[0])
+    assert set(row) == {"messages", "turn_id", "conversation_id", "source"}
 
 
 def test_a_link_out_of_the_exports_folder(make: Make, tmp_path: Path) -> None:

@@ -82,9 +82,8 @@ def _rank(value: object) -> bool:
 
 
 def _number(value: object) -> bool:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return False
-    return math.isfinite(value) and 0 <= value <= 1e6
+    # An integer of JSON may be too large for a float; comparing it is safe.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1e6
 
 
 def _names(value: object) -> bool:
@@ -101,8 +100,8 @@ def _pattern(value: object) -> bool:
 
 
 def _layers(value: object) -> bool:
-    one = isinstance(value, int) and 0 <= value < 10_000
-    return value is None or one or (isinstance(value, list) and all(map(_layers, value)))
+    layers = value if isinstance(value, list) else [value]
+    return value is None or all(isinstance(n, int) and 0 <= n < 10_000 for n in layers)
 
 
 def _one_of(*choices: object) -> Callable[[object], bool]:
@@ -191,12 +190,21 @@ _TENSOR = {
 }
 
 
+def loads(text: bytes) -> Any:
+    """JSON whose strings can all be written as UTF-8 again. Raises ValueError or RecursionError."""
+    value = json.loads(text)
+    if b"\\ud" in text.lower():
+        # Half a pair of surrogates would break whatever shows or stores it later.
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
+
+
 def read_json(path: Path, limit: int = _CONFIG_BYTES) -> dict[str, Any]:
     """A JSON object from a file of at most `limit` bytes. Raises VersionError."""
     try:
         if path.stat().st_size > limit:
             raise broken("{name} is larger than {limit} bytes.", name=path.name, limit=limit)
-        value = json.loads(path.read_bytes())
+        value = loads(path.read_bytes())
     except FileNotFoundError:
         raise broken("{name} is missing.", name=path.name) from None
     except OSError as error:
@@ -213,7 +221,8 @@ def check_config(config: Mapping[str, Any]) -> str:
     kind = config.get("peft_type")
     if not isinstance(kind, str) or kind not in _SCHEMA:
         raise broken(
-            "Its method is {kind}; only LORA, IA3 and PROMPT_TUNING can be served.", kind=repr(kind)
+            "Its method is {kind}; only LORA, IA3 and PROMPT_TUNING can be served.",
+            kind=repr(kind)[:80],
         )
     schema = _SCHEMA[kind]
     for key, value in config.items():
@@ -235,7 +244,7 @@ def read_header(handle: IO[bytes], size: int) -> dict[str, Tensor]:
     if not 2 <= length <= min(_HEADER_BYTES, size - 8):
         raise broken("adapter_model.safetensors is cut off or no safetensors file.")
     try:
-        header = json.loads(handle.read(length))
+        header = loads(handle.read(length))
         header.pop("__metadata__", None)
         tensors = {name: _tensor(entry, 8 + length) for name, entry in header.items()}
     except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
@@ -254,11 +263,15 @@ def _tensor(entry: dict[str, Any], base: int) -> Tensor:
     dtype, shape = entry["dtype"], tuple(entry["shape"])
     start, end = entry["data_offsets"]
     if dtype not in _WIDTH:
-        raise broken("A tensor has the type {dtype}; F32, F16 and BF16 are known.", dtype=dtype)
+        raise broken(
+            "A tensor has the type {dtype}; F32, F16 and BF16 are known.", dtype=str(dtype)[:80]
+        )
     if not all(type(n) is int and 0 < n < 1 << 31 for n in shape) or not 1 <= len(shape) <= 2:
         raise ValueError("shape")
-    if type(start) is not int or end - start != math.prod(shape) * _WIDTH[dtype] or start < 0:
+    if not type(start) is type(end) is int or start < 0:
         raise ValueError("offsets")
+    if end - start != math.prod(shape) * _WIDTH[dtype]:
+        raise ValueError("size")
     return Tensor(dtype, shape, base + start, base + end)
 
 
@@ -268,7 +281,8 @@ def _check_lora(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Non
         if not name.endswith("lora_A.weight"):
             continue
         partner = tensors.get(name.replace("lora_A", "lora_B"))
-        if partner is None or len(tensor.shape) != 2 or partner.shape[-1] != tensor.shape[0]:
+        shapes = [t.shape for t in (tensor, partner) if t]
+        if [len(shape) for shape in shapes] != [2, 2] or shapes[1][1] != shapes[0][0]:
             raise broken("{name} has no matching half.", name=name)
         if tensor.shape[0] not in ranks:
             raise broken(
@@ -288,13 +302,15 @@ def check_tensors(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> N
     if not tensors:
         raise broken("adapter_model.safetensors holds no weights.")
     for name in tensors:
-        extra = any(f".{module}." in name for module in saved)
+        extra = _NAME.fullmatch(name) and any(f".{module}." in name for module in saved)
         if not _TENSOR[kind].fullmatch(name) and not extra:
             raise broken("adapter_model.safetensors holds the unknown tensor '{n}'.", n=name[:80])
     if kind == "LORA":
         _check_lora(config, tensors)
     if kind == "PROMPT_TUNING":
-        shape = tensors["prompt_embeddings"].shape
+        # Absent where saved modules are all there is.
+        prompt = tensors.get("prompt_embeddings")
+        shape = prompt.shape if prompt else ()
         if len(shape) != 2 or shape[0] != config["num_virtual_tokens"]:
             raise broken("The prompt embeddings do not have the number of rows they should.")
 

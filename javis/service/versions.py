@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from javis.core.errors import EngineError, JavisError, NotFound, UserInputError, VersionError
+from javis.core.errors import EngineError, NotFound, UserInputError, VersionError
 from javis.core.protocols import Engine
 from javis.core.types import BASE, Version
 from javis.engine.catalog import same_model
@@ -272,13 +272,18 @@ class VersionWatcher:
             self._thread.join(5)
 
     def _run(self) -> None:
-        seen = self._registry.fingerprint()
+        # Nothing seen yet: what changed since the service read the folder is not missed.
+        seen: Hashable = None
+        told = ""
         while not self._ended.wait(self._every_s):
-            now = self._registry.fingerprint()
-            if now == seen:
-                continue
             try:
-                self._service.refresh()
-                seen = now
-            except (JavisError, OSError) as error:
-                LOG.warning("the versions could not be read: %s", error)
+                now = self._registry.fingerprint()
+                if now != seen:
+                    self._service.refresh()
+                    seen = now
+                told = ""
+            except Exception as error:
+                # The edge: whatever one folder holds, the next change must still be seen.
+                if repr(error) != told:
+                    LOG.warning("the versions could not be read: %s", error, exc_info=True)
+                told = repr(error)

@@ -170,7 +170,10 @@ def _tensors(adapter: Adapter, header: GgufHeader) -> tuple[float, dict[str, np.
         found[f"{target}.lora_a"] = down
         found[f"{target}.lora_b"] = up if factor == 1.0 else up * factor
     if len(found) != len(adapter.tensors):
-        other = next(n for n in adapter.tensors if not n.endswith((".lora_A.weight", "_B.weight")))
+        plain = (".lora_A.weight", ".lora_B.weight")
+        other = next((n for n in adapter.tensors if not n.endswith(plain)), None)
+        if other is None:
+            raise _refuse("It changes one module twice, under two names.")
         raise _refuse("It holds '{name}', which llama.cpp cannot serve.", name=other)
     return alpha, found
 

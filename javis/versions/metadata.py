@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,8 @@ from javis.versions.history import now_iso
 
 _COUNTS = ("total_conversations", "total_turns")
 _MAX_TEXT = 20_000
+_MOST = 1e15
+"""JSON may hold integers that fit no float, and no page."""
 
 
 def complete(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def _data(value: object) -> dict[str, Any]:
         raise broken("metadata.json does not say '{key}'.", key="training_data")
     for key in _COUNTS:
         count = value.get(key)
-        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= _MOST:
             raise broken("metadata.json does not say '{key}'.", key=f"training_data.{key}")
     dates = value.get("date_range")
     if not isinstance(dates, (list, tuple)) or len(dates) not in (0, 2):
@@ -61,7 +62,7 @@ def _config(value: object) -> dict[str, Any]:
     for key in ("epochs", "learning_rate", "lora_r", "lora_alpha"):
         number = config.setdefault(key, None)
         good = isinstance(number, (int, float)) and not isinstance(number, bool)
-        if number is not None and not (good and math.isfinite(number)):
+        if number is not None and not (good and abs(number) <= _MOST):
             raise broken("metadata.json does not say '{key}'.", key=f"training_config.{key}")
     return config
 

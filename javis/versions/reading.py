@@ -52,6 +52,8 @@ class Reader:
             return self._whole(folder, check_adapter(folder), {"base_model": ""})
         except VersionError as error:
             return _damaged(folder, error)
+        except OSError as error:
+            return _damaged(folder, broken("It cannot be read: {why}.", why=error.strerror))
 
     def _whole(self, folder: Path, adapter: Adapter, metadata: Mapping[str, Any]) -> Version:
         self._require_finite(adapter)

@@ -333,8 +333,11 @@ def test_the_watcher_sees_what_another_process_does(
         watcher.stop()
 
 
+@pytest.mark.parametrize(
+    "trouble", [VersionError("x", "for once"), KeyError("for once"), RecursionError("for once")]
+)
 def test_the_watcher_outlives_trouble(
-    service: VersionService, models: Path, caplog: pytest.LogCaptureFixture
+    service: VersionService, models: Path, caplog: pytest.LogCaptureFixture, trouble: Exception
 ) -> None:
     watcher = VersionWatcher(service, every_s=0.02)
     real, calls = service.refresh, []
@@ -342,7 +345,7 @@ def test_the_watcher_outlives_trouble(
     def failing() -> None:
         calls.append(1)
         if len(calls) == 1:
-            raise VersionError("x", "for once")
+            raise trouble
         real()
 
     service.refresh = failing  # type: ignore[method-assign]

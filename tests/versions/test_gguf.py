@@ -186,6 +186,14 @@ def test_an_adapter_of_another_base_is_refused(llama: tuple[Path, Path], tmp_pat
     save_file(strange, file)
     with pytest.raises(VersionError, match="which the base model lacks"):
         converter.convert(folder, base, tmp_path / "out.gguf")
+    # A name that the converter's table knows for another family's form of the same module.
+    alias = {
+        k.replace("model.model.layers.0.self_attn.q_proj", "model.layers.0.attention.wq"): v.clone()
+        for k, v in weights.items()
+    }
+    save_file(weights | alias, file)
+    with pytest.raises(VersionError, match="one module twice"):
+        converter.convert(folder, base, tmp_path / "out.gguf")
 
 
 def test_ensure_gguf_converts_once_and_by_both_hashes(

@@ -18,8 +18,9 @@ from javis.eval.comparison import BASE, Cost, LossSource, Note, Row, Score, Sour
 from javis.eval.intervals import bootstrap_ratio
 
 __all__ = ["BASE", "Cost", "Note", "Row", "Score", "Source", "Table", "compare"]
-MIN_COMMON = 2
-"""Items that two versions must both have done before their difference has an interval."""
+MIN_COMMON = 6
+"""Items that two versions must both have done before their difference has an interval: by chance
+alone all of n differ in one direction in 2 to the power of 1 - n cases, with 6 below 5 %."""
 Results = Callable[[SuiteReport], Sequence[ItemResult]]
 """What a report was made of, item by item."""
 Kept = Mapping[tuple[SuiteName, str], SuiteReport]
@@ -41,10 +42,11 @@ def compare(
     common = tuple(
         s for s in suites if all(s in scores[n] and scores[n][s].estimate for n in names)
     )
-    loss_from = _loss_source(scores)
+    losses = _shared_losses(names, kept, results)
+    loss_from: LossSource = "suite" if losses else "training"
     rows = tuple(_row(s, scores[s.name], common, prices or Prices()) for s in sources)
-    if loss_from == "suite":
-        rows = tuple(_with_suite_loss(row, scores.get(BASE, {})) for row in rows)
+    if losses:
+        rows = tuple(_with_suite_loss(row, losses) for row in rows)
     else:
         rows = _with_base_loss(rows)
         measured = {row.held_out for row in rows if row.held_out}
@@ -204,19 +206,35 @@ def curve_of(value: object) -> tuple[dict[str, float], ...]:
 # -- losses ------------------------------------------------------------------------------------
 
 
-def _loss_source(scores: Mapping[str, Mapping[SuiteName, Score]]) -> LossSource:
-    """The held-out suite, when every row of the table has it: then all saw the same rows."""
-    losses = [found.get("held-out") for found in scores.values()]
-    good = losses and all(s and number(s.figures.get("loss")) is not None for s in losses)
-    return "suite" if good else "training"
+Losses = Mapping[str, tuple[float, int]]
+"""Mean loss of a token and the number of rows, by version."""
 
 
-def _with_suite_loss(row: Row, of_base: Mapping[SuiteName, Score]) -> Row:
-    score = row.scores["held-out"]
-    loss = score.figures["loss"]
-    base = of_base.get("held-out")
-    before = None if base is None else number(base.figures.get("loss"))
-    return _replace_loss(row, loss, before, score.done, "suite")
+def _shared_losses(names: Sequence[str], kept: Kept, results: Results) -> Losses:
+    """By the held-out suite, on the rows that all of these were asked; none without such rows."""
+    weighed = [_weighed(kept.get(("held-out", name)), results) for name in names]
+    # Sorted, as sums in another order differ in their last digits.
+    shared = sorted(set.intersection(*map(set, weighed))) if weighed else []
+    return {
+        name: (sum(rows[i][0] for i in shared) / sum(rows[i][1] for i in shared), len(shared))
+        for name, rows in zip(names, weighed, strict=True)
+        if shared
+    }
+
+
+def _weighed(report: SuiteReport | None, results: Results) -> dict[str, tuple[float, float]]:
+    """The negative log-likelihood and the tokens of each row."""
+    found = {}
+    for result in results(report) if report else ():
+        nll, tokens = number(result.details.get("nll")), number(result.details.get("tokens"))
+        if nll is not None and tokens:
+            found[result.item] = nll, tokens
+    return found
+
+
+def _with_suite_loss(row: Row, losses: Losses) -> Row:
+    (loss, rows), base = losses[row.version], losses.get(BASE)
+    return _replace_loss(row, loss, base[0] if base else None, rows, "suite")
 
 
 def _with_base_loss(rows: tuple[Row, ...]) -> tuple[Row, ...]:

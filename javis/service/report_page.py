@@ -175,7 +175,7 @@ def _row(words: Words, row: Row, table: Table) -> str:
     if row.current:
         name += f"<small>{escape(words('report.in_use'))}</small>"
     cells = [_number(getattr(row, key), unit) for key, unit in _COLUMNS]
-    cells += [_score(row.scores.get(suite)) for suite in table.suites]
+    cells += [_score(words, row.scores.get(suite)) for suite in table.suites]
     cells += [_number(getattr(row, key), unit) for key, unit in _EFFORT]
     for price in ("local", "rented", "serverless"):
         cells.append(_number(getattr(row.cost, price) if row.cost else None, "dollars"))
@@ -189,12 +189,14 @@ def _number(value: float | None, unit: str) -> str:
     return "–" if value is None else escape(shown(value, unit))  # type: ignore[arg-type]
 
 
-def _score(score: Score | None) -> str:
+def _score(words: Words, score: Score | None) -> str:
     if score is None or score.estimate is None:
         return "–"
     value = score.estimate
     text = f"{100 * value.value:.1f}<small>{100 * value.low:.1f}–{100 * value.high:.1f}</small>"
     change = score.difference
+    if change is None and score.common:
+        return f"{text}<small>{escape(words('report.too_few'))}</small>"
     if change is None or change.low <= 0 <= change.high:
         return text
     kind, mark = ("better", "▲") if change.value > 0 else ("worse", "▼")

@@ -127,7 +127,7 @@ function columnsOf(table) {
 function scoreCell(score) {
   const d = score.difference;
   const sure = d && (d.low > 0 || d.high < 0);
-  const change = d ? el("span", { class: `jv-change${sure ? (d.value > 0 ? " is-up" : " is-down") : ""}`, title: t("compare.difference", { low: points(d.low, 1), high: points(d.high, 1), count: number(score.common) }) }, `${d.value >= 0 ? "+" : "−"}${points(Math.abs(d.value), 1)}`) : "";
+  const change = d ? el("span", { class: `jv-change${sure ? (d.value > 0 ? " is-up" : " is-down") : ""}`, title: t("compare.difference", { low: points(d.low, 1), high: points(d.high, 1), count: number(score.common) }) }, `${d.value >= 0 ? "+" : "−"}${points(Math.abs(d.value), 1)}`) : score.common ? el("span", { class: "jv-change", title: t("compare.common", { count: number(score.common) }) }, t("report.too_few")) : "";
   return [points(score.estimate.value, 1), el("small", {}, ` ${points(score.estimate.low)}–${points(score.estimate.high)} `), change];
 }
 

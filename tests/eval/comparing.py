@@ -82,10 +82,14 @@ class Exam:
         data_version: str = "1",
         at: str = "2026-11-02T00:00:00Z",
         loss: float | None = None,
+        losses: Mapping[str, float] | None = None,
     ) -> None:
-        """The score of each item, by its id."""
-        details = {} if loss is None else {"nll": loss * 10, "tokens": 10}
-        results = [ItemResult(i, "en", "sums", s, ("x",), details) for i, s in scores.items()]
+        """The score of each item, by its id; one loss for all of them, or one for each."""
+        losses = losses or ({} if loss is None else dict.fromkeys(scores, loss))
+        results = []
+        for item, score in scores.items():
+            details = {"nll": losses[item] * 10, "tokens": 10} if item in losses else {}
+            results.append(ItemResult(item, "en", "sums", score, ("x",), details))
         subject = Subject(version, SHA[version], "scripted", engine, "none")
         known = SumSuite(0, suite, data_version)
         self.reports.append(make_report(known, subject, results, 40, at))

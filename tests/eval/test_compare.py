@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from javis.core.evaluation import ItemResult
 from javis.core.learning import Prices
 from javis.eval.compare import compare, paired
 from javis.eval.comparison import Row, Table
@@ -87,6 +88,20 @@ def test_the_held_out_suite_wins_where_every_version_has_it() -> None:
     assert notes(found)["not_evaluated"] == {"suite": "held-out", "versions": ["v1.1"]}
 
 
+def test_a_loss_of_the_suite_is_of_the_rows_that_all_were_asked() -> None:
+    exam = Exam()
+    exam.add("base", {"a": None, "b": None}, "held-out", loss=3.0)
+    exam.add("v1.0", {"c": None, "d": None, "e": None}, "held-out", loss=2.0)
+    assert table("base", "v1.0", exam=exam).loss_from == "training"
+    exam = Exam()
+    exam.add("base", {"a": None, "b": None}, "held-out", losses={"a": 3.0, "b": 5.0})
+    exam.add("v1.0", {"b": None, "c": None}, "held-out", losses={"b": 4.0, "c": 0.5})
+    found = table("base", "v1.0", exam=exam)
+    assert found.loss_from == "suite"
+    assert [(r.eval_loss, r.held_out_rows) for r in found.rows] == [(5.0, 1), (4.0, 1)]
+    assert row(found, "v1.0").loss_change == pytest.approx(-0.2)
+
+
 def test_scores_come_with_their_difference_to_the_base_item_by_item() -> None:
     exam = Exam()
     base = {f"i-{n:02}": float(n % 2) for n in range(40)}
@@ -116,13 +131,23 @@ def test_without_the_base_the_first_one_is_the_reference() -> None:
 
 def test_only_items_that_both_did_are_held_against_each_other() -> None:
     exam = Exam()
-    exam.add("base", {"a": 1.0, "b": 0.0, "c": 1.0, "d": None})
-    exam.add("v1.0", {"b": 1.0, "c": 1.0, "d": 1.0, "e": 0.0})
+    both = {f"both-{n}": float(n % 2) for n in range(6)}
+    exam.add("base", {"a": 1.0, "d": None, **both})
+    exam.add("v1.0", {"d": 1.0, "e": 0.0, **dict.fromkeys(both, 1.0)})
     score = row(table("base", "v1.0", exam=exam), "v1.0").scores["knowledge"]
     assert score.difference is not None
-    assert (score.common, score.difference.value) == (2, 0.5)
+    assert (score.common, score.difference.value) == (6, 0.5)
     ours = exam.results(exam.reports[1])
     assert paired(ours[:1], ours[1:]) == (None, 0)
+
+
+def test_too_few_common_items_have_no_difference() -> None:
+    """All five fall by chance alone in 1 of 16 cases: that is oftener than a mark may be wrong."""
+    items = [ItemResult(f"i{n}", "en", "sums", 1.0) for n in range(6)]
+    fallen = [replace(item, score=0.0) for item in items]
+    assert paired(items[:5], fallen[:5]) == (None, 5)
+    found, common = paired(items, fallen)
+    assert found is not None and (found.low, common) == (1.0, 6)
 
 
 def test_reports_of_another_adapter_of_the_same_name_do_not_count() -> None:

@@ -400,6 +400,14 @@ def test_what_others_wrote_is_only_text_in_the_page_and_the_table(site: Site) ->
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_the_page_says_where_common_questions_are_too_few(site: Site) -> None:
+    site.evaluated("base", 0, 5)
+    site.evaluated("v1.0", 5, 5)
+    text = (site.scored().report(["base", "v1.0"]) / "report.html").read_text("utf-8")
+    assert text.count("too few to compare") == 1 and "▲ +" not in text
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_the_summary_reads_back_as_numbers(site: Site) -> None:
     site.evaluated("base", 3)
     site.evaluated("v1.0", 9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from javis.core.errors import UserInputError
@@ -93,7 +93,9 @@ class Answering:
                 conversation = payload.optional_id("conversation")
                 return self._arena.reply(owner, payload.text("text"), conversation, options)
             case "again":
-                return self._chat.regenerate(owner, payload.id("turn"), options)
+                # The same question: so also its own system prompt, not the one that is next.
+                same = replace(options, system_prompt=None)
+                return self._chat.regenerate(owner, payload.id("turn"), same)
             case "edit":
                 return self._arena.edit_message(
                     owner, payload.id("turn"), payload.text("text"), options

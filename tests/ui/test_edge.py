@@ -45,8 +45,8 @@ def ask(services: Services, kind: object, user: Somebody | None = None, **data: 
     return edge.call(Calls(services, edge.texts).table())(event, SimpleNamespace())
 
 
-def frames(services: Services, **data: object) -> list[Json]:
-    controls = Controls("base", 0.7, 0.95, 100, 1.0, "", "")
+def frames(services: Services, prompt: str = "", **data: object) -> list[Json]:
+    controls = Controls("base", 0.7, 0.95, 100, 1.0, "", prompt)
     payload = Payload({"call": "s1", **data})
     edge = Edge(lambda request: Somebody(), Texts())
     answering = Answering(services)
@@ -62,6 +62,12 @@ def test_a_turn_is_streamed_rated_and_shown(services: Services) -> None:
     view = ask(services, "view", conversation=last["conversation"])["ok"]
     assert view["turns"][0]["feedback"]["rating"] == "bad"
     assert ask(services, "rate", turn=last["turn"], rating=None)["ok"]["feedback"] is None
+
+
+def test_another_answer_is_asked_with_the_system_prompt_of_the_first(services: Services) -> None:
+    *_, first = frames(services, op="reply", text="hello", prompt="Be kind.")
+    *_, again = frames(services, op="again", turn=first["turn"], prompt="Be brief.")
+    assert services.chat.turn("ann", again["turn"]).system_prompt == "Be kind."
 
 
 def test_only_the_last_turns_are_sent_at_first(services: Services) -> None:

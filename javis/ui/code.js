@@ -1,4 +1,4 @@
-// Code blocks with a quiet highlighter, and formulas as MathML.
+// Code blocks with a quiet highlighter.
 
 const WORDS = new Set(
   ("and as assert async await break case catch class const continue def default del do elif else enum except export extends " +
@@ -60,8 +60,4 @@ async function copyText(text, button) {
     button.classList.remove("is-done");
     button.querySelector(".jv-icon")?.replaceWith(icon("copy"));
   }, 1600);
-}
-
-function formula(source, display) {
-  return el(display ? "div" : "span", { class: display ? "jv-math jv-math-block" : "jv-math" }, source.trim());
 }

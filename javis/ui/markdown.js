@@ -14,12 +14,22 @@ function link(url, children) {
   return el("a", { href: safe, target: "_blank", rel: "noopener noreferrer nofollow" }, children);
 }
 
+// Formulas. A bracket around a mark or a number, or around a link's words, is only escaped.
+const DISPLAYED = /^\$\$(?!\s*\$)([\s\S]+?)(?<!\$)\$\$(?!\$)|^\\\[(?![\s\d,xX]*\\\])((?:(?!\\\])[\s\S])+)\\\](?!\()/;
+// As pandoc has it, and a little stricter: "$5 and $10" is money, "$HOME/$USER" a path.
+const INLINED = /^\\\((?!\s*\\\))([\s\S]+?)\\\)|^\$(?=[^\s$])((?:\\[^\n]|[^$\n`\\])*?)(?<!\s)\$(?![$\d]|(?!(?:th|st|nd|rd|s)\b)\w)/;
+const AFTER_DOLLAR = /\$$/;
+// One that is not closed yet, or is too long: from here on all stays source.
+const OPENED = /^(?:\\\((?!\s*\\\))|\\\[(?![\s\d,xX]*\\\])|\$\$(?=\n|[^\s$]))/;
+const CLOSES = { "\\(": "\\)", "\\[": "\\]", $$: "$$" };
+const isUnclosed = (text) => OPENED.test(text) && !text.includes(CLOSES[text.slice(0, 2)], 2);
+
 // Tried in order at each place; each gives [node, length] or null.
 const INLINE = [
+  [DISPLAYED, (m) => formula(m[0], m[1] ?? m[2], true), AFTER_DOLLAR],
+  [INLINED, (m) => formula(m[0], m[1] ?? m[2], false), AFTER_DOLLAR],
   [/^\\([\\`*_{}[\]()#+\-.!|~>$])/, (m) => document.createTextNode(m[1])],
   [/^(`+)([\s\S]*?[^`])\1(?!`)/, (m) => el("code", {}, m[2].replace(/^ (.+) $/, "$1"))],
-  [/^\$\$([\s\S]+?)\$\$|^\\\[([\s\S]+?)\\\]/, (m) => formula(m[1] ?? m[2], true)],
-  [/^\\\(([\s\S]+?)\\\)|^\$(?=\S)((?:\\.|[^$\n])*?[^\s\\])\$(?![\d\w])/, (m) => formula(m[1] ?? m[2], false)],
   [
     /^!\[([^\]]*)\]\(\s*<?([^\s)>]*)>?(?:\s+"[^"]*")?\s*\)/,
     (m) => link(m[2], [el("span", { class: "jv-noimage" }, t("msg.image", { alt: m[1] || m[2].slice(0, 80) }))]),
@@ -58,6 +68,10 @@ function inline(text, depth = 0) {
     plain += rest.slice(0, at);
     rest = rest.slice(at);
     const near = rest.length > REACH ? rest.slice(0, REACH) : rest;
+    if (isUnclosed(near) && !AFTER_DOLLAR.test(plain)) {
+      plain += rest;
+      break;
+    }
     let hit = null;
     for (const [pattern, build, notAfter] of INLINE) {
       if (notAfter && notAfter.test(plain)) continue;
@@ -85,6 +99,7 @@ const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([^`]*)$/;
 const ITEM = /^( *)([-*+]|\d{1,9}[.)])(?:\s+|$)/;
 const RULE = /^ {0,3}([-*_])(?:\s*\1){2,}\s*$/;
 const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
+const FORMULA = /^\s*(?:\$\$(?!\$)|\\\[(?![\s\d,xX]*\\\]))/;
 const TABLE_RULE = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
 
 function blocks(source) {
@@ -104,7 +119,7 @@ function blocks(source) {
       while (i < lines.length && !close.test(lines[i])) i++;
       i = Math.min(i + 1, lines.length);
       take("code", from);
-    } else if (/^\s*(\$\$|\\\[)/.test(row)) {
+    } else if (FORMULA.test(row)) {
       const close = row.trim().startsWith("$$") ? "$$" : "\\]";
       const whole = row.trim().slice(2);
       if (!whole.includes(close)) while (++i < lines.length && !lines[i].includes(close) && lines[i].trim());
@@ -144,7 +159,7 @@ function blocks(source) {
   return found;
 }
 
-const starts = (row) => FENCE.test(row) || HEADING.test(row) || /^ {0,3}>/.test(row) || ITEM.test(row) || RULE.test(row);
+const starts = (row) => FENCE.test(row) || HEADING.test(row) || /^ {0,3}>/.test(row) || ITEM.test(row) || RULE.test(row) || FORMULA.test(row);
 
 function cells(row) {
   return row.trim().replace(/^\||\|$/g, "").split(/(?<!\\)\|/).map((c) => c.trim().replace(/\\\|/g, "|"));

@@ -29,11 +29,13 @@ function paintReply(node, turn) {
   host.classList.toggle("is-writing", writing && turn.reply !== "");
   host.classList.toggle("is-waiting", writing && turn.reply === "");
   host.setAttribute("aria-busy", String(writing));
-  if (host.jvText === turn.reply && host.jvLang === lang) return;
+  // Whether a dollar ends a formula is known by what comes after it.
+  const text = writing ? turn.reply.replace(/\$+$/, "") : turn.reply;
+  if (host.jvText === text && host.jvLang === lang) return;
   if (host.jvLang !== lang) host.jvBlocks = [];
-  host.jvText = turn.reply;
+  host.jvText = text;
   host.jvLang = lang;
-  drawMarkdown(host, turn.reply);
+  drawMarkdown(host, text);
 }
 
 function paintUser(node, turn) {

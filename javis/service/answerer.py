@@ -19,6 +19,7 @@ from javis.core.types import (
     MAX_MESSAGE_CHARS,
     MAX_SEED,
     Chunk,
+    Conversation,
     Message,
     SamplingParams,
     Timings,
@@ -30,7 +31,7 @@ from javis.service.preferences import Preferences
 from javis.service.recall import Recall
 from javis.service.tree import branch_to, messages_of
 from javis.service.versions import VersionService
-from javis.store import Store, new_turn_id, now_iso
+from javis.store import Store, new_conversation_id, new_turn_id, now_iso
 
 CHECKPOINT_S = 1.0
 """How often a growing answer is stored."""
@@ -222,16 +223,17 @@ class Answerer:
     def run(self, owner: str, turn: Turn, messages: Sequence[Message]) -> Iterator[Turn]:
         """Store the message, ask the engine, store what comes. A generator: runs when iterated."""
         with self.admission.ticket() as ticket:
-            if not turn.conversation_id:
-                turn = replace(turn, conversation_id=self.new_conversation(owner, turn.user))
+            new = None if turn.conversation_id else new_conversation(owner, turn)
+            if new:
+                turn = replace(turn, conversation_id=new.id)
             with self.alive(turn.conversation_id) as stop:
-                self._store.duels.pass_over(turn.conversation_id)
-                self._store.conversations.add_turn(turn, head=True)
+                if new:
+                    # In one commit: what cannot be stored leaves no empty conversation.
+                    self._store.conversations.import_many([(new, [turn], [])])
+                else:
+                    self._store.duels.pass_over(turn.conversation_id)
+                    self._store.conversations.add_turn(turn, head=True)
                 yield from self.kept(turn, self.asked(turn, messages, stop, ticket))
-
-    def new_conversation(self, owner: str, text: str) -> str:
-        """The id of a conversation that is named after its first message."""
-        return self._store.conversations.create(owner, title_of(text)).id
 
     def asked(
         self, turn: Turn, messages: Sequence[Message], stop: threading.Event, ticket: Ticket
@@ -279,6 +281,12 @@ class Answerer:
 def said_of(error: Exception) -> str | None:
     """What is kept of an error; nothing of one that was not written for users."""
     return str(error)[:MAX_ERROR_CHARS] if isinstance(error, JavisError) else None
+
+
+def new_conversation(owner: str, first: Turn) -> Conversation:
+    """One that is named after its first message; not stored yet."""
+    now = now_iso()
+    return Conversation(new_conversation_id(), owner, title_of(first.user), now, now, first.id)
 
 
 def draw_seed() -> int:

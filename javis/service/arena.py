@@ -14,7 +14,7 @@ from javis.core.arena import VOTES, ArenaPlan, Duel, Match, Side, Standings
 from javis.core.errors import Busy, UserInputError
 from javis.core.types import MAX_MESSAGE_CHARS, Message, Turn, Version, check_text
 from javis.eval import arena as statistics
-from javis.service.answerer import Answerer, Options, draw_seed
+from javis.service.answerer import Answerer, Options, draw_seed, new_conversation
 from javis.service.chat import ChatService
 from javis.service.duel import DuelFrame, LiveDuel, Place, can_be_judged
 from javis.service.preferences import Preferences
@@ -232,14 +232,15 @@ class ArenaService:
         messages: Sequence[Message],
         places: tuple[Place, Place],
     ) -> Iterator[Turn | DuelFrame]:
-        conversation = mine.conversation_id or self._answerer.new_conversation(owner, mine.user)
+        new = None if mine.conversation_id else new_conversation(owner, mine)
+        conversation = new.id if new else mine.conversation_id
         mine, theirs = (replace(t, conversation_id=conversation) for t in (mine, theirs))
         main: Side = self._chance.choice(("left", "right"))
         left, right = (mine, theirs) if main == "left" else (theirs, mine)
         duel = _duel_of(owner, left, right, main)
         with self._answerer.alive(conversation) as stop:
             self._store.duels.pass_over(conversation)
-            self._store.duels.open(duel, left, right)
+            self._store.duels.open(duel, left, right, new)
             live = LiveDuel(self._store, self._answerer, duel, (left, right), messages, places)
             self._live[duel.id] = live
             try:

@@ -10,10 +10,16 @@ from dataclasses import asdict, fields, replace
 
 from javis.core.arena import HIDDEN, Duel, End, Side
 from javis.core.errors import NotFound, StoreError, UserInputError
-from javis.core.types import Turn
+from javis.core.types import Conversation, Turn
 from javis.store.codec import Row
 from javis.store.journal import Change, JournalDB
-from javis.store.records import CONVERSATIONS, TURNS, now_iso, turn_to_row
+from javis.store.records import (
+    CONVERSATIONS,
+    TURNS,
+    conversation_to_row,
+    now_iso,
+    turn_to_row,
+)
 
 DUELS = "duels"
 _FIELDS = tuple(field.name for field in fields(Duel))
@@ -37,19 +43,25 @@ class DuelStore:
         self._turns = db.table(TURNS, index=("id", "conversation_id"))
         self._conversations = db.table(CONVERSATIONS, index=("id", "owner"))
 
-    def open(self, duel: Duel, left: Turn, right: Turn) -> None:
-        """Keep a comparison with its two turns, unnamed; the left one is shown."""
+    def open(self, duel: Duel, left: Turn, right: Turn, new: Conversation | None = None) -> None:
+        """Keep a comparison with its two turns, unnamed; the left one is shown.
+
+        `new` is the conversation when it begins with them.
+        """
         with self._db.change() as change:
             found = self._conversations.peek_by("id", duel.conversation_id)
-            if not found or found[0][1].get("deleted_at"):
+            if not new and (not found or found[0][1].get("deleted_at")):
                 raise NotFound("no_conversation", "There is no such conversation.")
             for turn in (left, right):
                 if self._turns.peek_by("id", turn.id):
                     raise StoreError("id_taken", "{id} is already in the store.", id=turn.id)
                 change.insert(TURNS, turn_to_row(hidden(turn)))
-            doc_id, row = found[0]
-            updated_at = max(now_iso(), row.get("updated_at", ""))
-            change.put(CONVERSATIONS, doc_id, {**row, "head": left.id, "updated_at": updated_at})
+            if new:
+                change.insert(CONVERSATIONS, conversation_to_row(replace(new, head=left.id)))
+            else:
+                doc_id, row = found[0]
+                updated_at = max(now_iso(), row.get("updated_at", ""))
+                change.put(CONVERSATIONS, doc_id, row | {"head": left.id, "updated_at": updated_at})
             change.insert(DUELS, asdict(duel))
 
     def end(self, duel_id: str, end: End, show: Side, *, early: bool = False) -> Duel:

@@ -264,6 +264,14 @@ def test_no_room_for_two_means_one_answer(make: Make) -> None:
     assert (states[-1].reply, states[-1].version) == ("[base] hi", "base")
 
 
+def test_what_cannot_be_stored_leaves_no_empty_conversation(make: Make) -> None:
+    site = make()
+    site.services.chat.stop_all()
+    with pytest.raises(Busy, match="shut down"):
+        next(site.arena.reply(ME, "hi"))
+    assert site.services.library.page(ME)[1] == 0
+
+
 @pytest.mark.parametrize("failing", ["base", "v1"])
 def test_when_one_answer_fails_the_other_one_goes_on_uncounted(make: Make, failing: str) -> None:
     def answer(messages: Sequence[Message], sampling: SamplingParams, version: str) -> str:

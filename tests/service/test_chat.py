@@ -262,6 +262,14 @@ def test_an_unknown_version_is_refused_before_anything_is_stored(make: Make) -> 
     assert services.library.page(ME)[1] == 0
 
 
+def test_an_answer_that_cannot_be_stored_leaves_no_empty_conversation(make: Make) -> None:
+    services = make().services
+    services.chat.stop_all()
+    with pytest.raises(Busy, match="shut down"):
+        next(services.chat.reply(ME, "hi"))
+    assert services.library.page(ME)[1] == 0
+
+
 def test_who_leaves_while_waiting_leaves_a_stopped_turn(make: Make) -> None:
     chat = make(answer=lambda *_: "word " * 100, delay_s=0.01, parallel=1).services.chat
     running = chat.reply(ME, "first")

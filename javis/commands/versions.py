@@ -65,7 +65,7 @@ def rollback(settings: Settings) -> str:
 
 
 def delete(settings: Settings, name: str) -> str:
-    Registry(settings.models_dir).delete(name, by=BY)
+    Registry(settings.models_dir).delete(name, by=BY, pinned=settings.adapter_path)
     return f"{name} is deleted."
 
 

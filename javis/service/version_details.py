@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from javis.core.types import Version
@@ -50,11 +51,12 @@ def describe(
     version: Version,
     registry: Registry,
     events: Sequence[history.Event],
+    pinned: Path | None = None,
     **state: Any,
 ) -> VersionDetails:
-    """The details of a version; `state` is what only the running program knows."""
+    """The details of a version; `pinned` and `state` are what only the running program knows."""
     metadata, report = registry.metadata(version.name), registry.report(version.name)
-    keeper = registry.keeper(version.name)
+    keeper = registry.keeper(version.name, pinned)
     live = [
         e for e in events if e.after == version.name and e.reason in ("promoted", "rolled_back")
     ]

@@ -59,6 +59,10 @@ class VersionService:
         """Whether ADAPTER_PATH decides what answers."""
         return self._pinned is not None
 
+    @property
+    def _pinned_path(self) -> Path | None:
+        return Path(self._pinned.path) if self._pinned and self._pinned.path else None
+
     def refresh(self) -> None:
         """Look into the model folder again; running answers are not touched."""
         with self._refreshing:
@@ -143,7 +147,7 @@ class VersionService:
         """Delete a version that nothing needs. UserInputError for one that must stay."""
         if name != BASE:
             self._require_known(name)
-        self._registry.delete(name, by=by)
+        self._registry.delete(name, by=by, pinned=self._pinned_path)
         self.refresh()
 
     def bring_in(self, source: Path | bytes, by: str, note: str = "") -> Version:
@@ -170,6 +174,7 @@ class VersionService:
                 version,
                 self._registry,
                 events,
+                self._pinned_path,
                 current=version.name == current,
                 usable=version.name in usable,
                 refused=self.refused.get(version.name),

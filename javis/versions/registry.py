@@ -156,11 +156,18 @@ class Registry:
 
     # -- deleting --------------------------------------------------------------------------
 
-    def keeper(self, name: str) -> UserInputError | None:
-        """Why a version must stay; None when it can be deleted."""
+    def keeper(self, name: str, pinned: Path | None = None) -> UserInputError | None:
+        """Why a version must stay; None when it can be deleted.
+
+        `pinned` is the adapter of ADAPTER_PATH, which answers whatever `models/current` names.
+        """
         current = self.current()
         if name == BASE:
             return UserInputError("keep_base", "The base model cannot be deleted.")
+        if pinned and pinned.resolve().is_relative_to((self._dir / name).resolve()):
+            return UserInputError(
+                "keep_pinned", "ADAPTER_PATH names {name}, so {name} stays.", name=name
+            )
         if name == current:
             return UserInputError(
                 "keep_current", "{name} is in use. Switch to another version first.", name=name
@@ -181,13 +188,13 @@ class Registry:
             )
         return None
 
-    def delete(self, name: str, *, by: str = "") -> None:
+    def delete(self, name: str, *, by: str = "", pinned: Path | None = None) -> None:
         """Delete a version for good. UserInputError for one that must stay; its number is not
         used again."""
         with locked(self._dir):
             if name != BASE:
                 self._folder(name)
-            if kept := self.keeper(name):
+            if kept := self.keeper(name, pinned):
                 raise kept
             gone = self._dir / f"{DELETED}{name}-{secrets.token_hex(4)}"
             try:

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from javis.bench.adapter import write_random_version
+from javis.commands import versions as commands
 from javis.core.errors import EngineError, JavisError, NotFound, UserInputError, VersionError
+from javis.core.settings import Settings
 from javis.core.types import Feedback, Message, SamplingParams, Turn, Version
 from javis.engine.llamacpp import LlamaCppEngine
 from javis.engine.scripted import ScriptedEngine
@@ -107,6 +109,26 @@ def test_adapter_path_wins(engine: ScriptedEngine, models: Path, tmp_path: Path)
             action()
         assert caught.value.code == "adapter_path_wins"
     assert not (models / "current").exists()
+
+
+@pytest.mark.parametrize("inside", ["", "adapter"])
+def test_the_version_of_adapter_path_stays(
+    engine: ScriptedEngine, models: Path, inside: str
+) -> None:
+    registry = Registry(models)
+    path = models / "v1.0" / inside
+    pinned = replace(registry.from_path(path), base_model="scripted")
+    service = VersionService(engine, registry, pinned)
+    with pytest.raises(UserInputError) as caught:
+        service.delete("v1.0", "ann")
+    assert caught.value.code == "keep_pinned"
+    found = {d.version.name: d for d in service.details()}
+    assert (found["v1.0"].can_delete, found["v1.0"].kept_because) == (False, "keep_pinned")
+    settings = Settings(_env_file=None, models_dir=models, adapter_path=path)
+    with pytest.raises(UserInputError):
+        commands.delete(settings, "v1.0")
+    assert commands.delete(settings, "v1.1") == "v1.1 is deleted."
+    assert (models / "v1.0").is_dir()
 
 
 def test_a_lost_version_is_replaced_and_that_is_said(service: VersionService, models: Path) -> None:

@@ -16,6 +16,7 @@ from javis.core.evaluation import SUITES, Estimate, ItemResult, SuiteName, Suite
 from javis.core.learning import Prices
 from javis.eval.comparison import BASE, Cost, LossSource, Note, Row, Score, Source, Table
 from javis.eval.intervals import bootstrap_ratio
+from javis.eval.report import estimate
 
 __all__ = ["BASE", "Cost", "Note", "Row", "Score", "Source", "Table", "compare"]
 MIN_COMMON = 6
@@ -37,7 +38,8 @@ def compare(
     names = [source.name for source in sources]
     reference = BASE if BASE in names or not names else names[0]
     kept, notes = same_questions(_of_these(sources, reports))
-    scores = {name: _scores(name, reference, kept, results) for name in names}
+    found = {name: _scores(name, reference, kept, results) for name in names}
+    scores, partly = _on_shared_items(found, kept, results)
     suites = tuple(s for s in SUITES if any(s in found for found in scores.values()))
     common = tuple(
         s for s in suites if all(s in scores[n] and scores[n][s].estimate for n in names)
@@ -52,7 +54,7 @@ def compare(
         measured = {row.held_out for row in rows if row.held_out}
         if len(measured) > 1:
             notes.append(Note("different_rows", {"sets": len(measured)}))
-    notes += _gaps(rows, suites)
+    notes += [*partly, *_gaps(rows, suites)]
     return Table(rows, reference, suites, common, loss_from, tuple(notes))
 
 
@@ -124,6 +126,34 @@ def _scores(
             finished_at=report.finished_at,
         )
     return found
+
+
+def _on_shared_items(
+    scores: Mapping[str, Mapping[SuiteName, Score]], kept: Kept, results: Results
+) -> tuple[dict[str, dict[SuiteName, Score]], list[Note]]:
+    """Each suite's means over the items that all who were asked it have answered.
+
+    The gate asks the first few questions of a suite, an evaluation all of them: their means say
+    nothing of each other. What is left out is noted.
+    """
+    found = {name: dict(of_suites) for name, of_suites in scores.items()}
+    notes = []
+    for suite in SUITES:
+        answered = {
+            name: {r.item: r.score for r in results(kept[suite, name]) if r.score is not None}
+            for name, of_suites in scores.items()
+            if suite in of_suites and of_suites[suite].estimate
+        }
+        shared = sorted(set.intersection(*map(set, answered.values()))) if answered else []
+        for name, by_item in answered.items():
+            score = replace(found[name][suite], shared=len(shared))
+            if len(shared) < len(by_item):
+                ours = [by_item[item] for item in shared]
+                score = replace(score, estimate=estimate(ours) if ours else None)
+            found[name][suite] = score
+        if any(len(by_item) > len(shared) for by_item in answered.values()):
+            notes.append(Note("shared_items", {"suite": suite, "items": len(shared)}))
+    return found, notes
 
 
 def paired(ours: Sequence[ItemResult], theirs: Sequence[ItemResult]) -> tuple[Estimate | None, int]:

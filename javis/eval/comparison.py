@@ -47,9 +47,12 @@ class Score:
     """What a version makes of a suite."""
 
     estimate: Estimate | None
-    """Mean score with its interval; None where the suite counts losses only."""
+    """Mean score with its interval, over the `shared` items; None where the suite counts losses
+    only, or no item is shared."""
     items: int
     done: int
+    shared: int = 0
+    """Items that every row of the table with this suite has a score of."""
     difference: Estimate | None = None
     """To the reference, on the items that both did; None for the reference itself."""
     common: int = 0

@@ -97,7 +97,7 @@ def _score_cells(row: Row, table: Table) -> list[str]:
         score = row.scores.get(suite)
         estimate = score.estimate if score else None
         cells += [_cell(estimate and getattr(estimate, n)) for n in ("value", "low", "high")]
-        cells.append(_cell(score.done if score else None))
+        cells.append(_cell(score and (score.shared if estimate else score.done)))
     return cells
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from javis.core.evaluation import ItemResult
 from javis.core.learning import Prices
+from javis.eval.charts import benchmark
 from javis.eval.compare import compare, paired
 from javis.eval.comparison import Row, Table
 from tests.eval.comparing import SHA, Exam, drawn, source
@@ -184,6 +185,33 @@ def test_the_mean_is_over_suites_that_all_have() -> None:
     assert row(found, "base").mean_score == pytest.approx(0.5)
     assert row(found, "v1.0").mean_score == pytest.approx(1.0)
     assert notes(found)["unfinished"] == {"count": 5}
+
+
+def test_means_are_over_the_items_that_all_have_answered() -> None:
+    """The gate asked the base 24 of 208, and an evaluation asked v1.0 all of them."""
+    exam = Exam()
+    first = {f"a-{n:02}": float(n % 8 == 0) for n in range(24)}
+    exam.add("base", first)
+    exam.add("v1.0", first | {f"b-{n:03}": 1.0 for n in range(184)})
+    exam.add("v1.1", first | {"c": None})
+    found = table("base", "v1.0", "v1.1", exam=exam)
+    scores = [r.scores["knowledge"] for r in found.rows]
+    assert [s.estimate for s in scores] == [scores[0].estimate] * 3
+    assert [s.shared for s in scores] == [24] * 3
+    assert [r.mean_score for r in found.rows] == [0.125] * 3
+    assert scores[1].difference is not None and scores[1].difference.value == 0.0
+    assert notes(found)["shared_items"] == {"suite": "knowledge", "items": 24}
+    bars = benchmark(found).panels[0].series
+    assert {s.values for s in bars} == {(0.125,)}
+
+
+def test_without_a_shared_item_there_is_no_mean() -> None:
+    exam = Exam()
+    exam.add("base", {"a": 1.0})
+    exam.add("v1.0", {"b": 1.0})
+    found = table("base", "v1.0", exam=exam)
+    assert [r.scores["knowledge"].estimate for r in found.rows] == [None, None]
+    assert [r.mean_score for r in found.rows] == [None, None]
 
 
 STRANGE: list[Any] = [

@@ -54,8 +54,9 @@ const MATH_ATTRIBUTES = words(
 const MATH_STYLE =
   /^(?:border|color|display|fontFamily|font-family|font-style|font-weight|fontWeight|height|justifyContent|margin|math-?depth|padding|textAlign|transform|width)/i;
 
-// The reader bounds the sizes that were written, but not what is below nothing, nor what it derives.
-const isTooFar = (value) => Math.abs(parseFloat(value)) > (/e[mx]$/.test(value) ? 40 : 600);
+// The reader bounds lengths that go up, but not those that go down.
+const LENGTHS = /([\d.]+)(e[mx]|p[txc]|[cm]m|in)/g;
+const isTooFar = (value) => [...String(value).matchAll(LENGTHS)].some(([, n, unit]) => n > (/^p[tx]$/.test(unit) ? 600 : 40));
 
 const drawnFormulas = new Map(); // what a formula looks like, to copy; null where its source stays
 const wantedFormulas = new Map(); // where those not drawn yet are to stand

@@ -59,6 +59,16 @@ _SENTENCES = {
         "It is worse than the version in use by {difference:+.3f} ({interval}); at most "
         "{allowed:+.2f} is allowed.",
     ),
+    "gate.current_changed": (
+        "The version in use is the one it was held against.",
+        "The version in use changed during the run, from {was} to {now}, so it was not held "
+        "against that. Publish it yourself after a look, or train again.",
+    ),
+    "gate.current_scored": (
+        "The version in use, {now}, was scored too.",
+        "The version in use, {now}, could not be scored, so it was not held against that. Publish "
+        "it yourself after a look.",
+    ),
     "gate.same_items": (
         "All answered the same questions of the suites.",
         "Not all answered the same questions of the suites: {different} differ.",

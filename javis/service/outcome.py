@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from javis.core.errors import JavisError, NotFound, TrainError, VersionError
-from javis.core.learning import TERMINAL, TrainJob, Verdict
+from javis.core.learning import TERMINAL, Check, TrainJob, Verdict
 from javis.core.types import BASE, Version
 from javis.engine.adapter import read_json
 from javis.eval.explain import verdict_json
@@ -106,6 +106,14 @@ class Outcome:
         reason: dict[str, Any] = {"reason": "", "reason_values": {}}
         if promote:
             try:
+                # Publishing takes a while, too. Against the gate, the user decides.
+                if not job.overridden_by and (changed := self._changed(job)):
+                    raise TrainError(
+                        "current_changed",
+                        "The version in use changed during the run, from {was} to {now}. Look at "
+                        "the new one and promote it yourself, or train again.",
+                        **changed,
+                    )
                 self.versions.promote(version.name, by, f"run {job.id}")
             except JavisError as error:
                 # The version is there and good; which one answers is as before.
@@ -136,6 +144,8 @@ class Outcome:
 
     def _judge(self, job: TrainJob, result: Mapping[str, Any]) -> TrainJob:
         verdict, answers = self._verdict(job, result)
+        if unfair := self._not_held_against(job, result):
+            verdict = replace(verdict, passed=False, checks=(*verdict.checks, unfair))
         said = verdict_json(verdict) | {"worse": worse_items(answers)}
         job = self.store.jobs.update(job.id, verdict=said)
         if not verdict.passed:
@@ -164,6 +174,24 @@ class Outcome:
         except CannotAnswer:
             return replace(verdict, checks=(*verdict.checks, not_asked())), {}
         return (judge(scores, rule, answers), answers) if answers else (verdict, {})
+
+    def _not_held_against(self, job: TrainJob, result: Mapping[str, Any]) -> Check | None:
+        """The failed check of a run that was not held against the version in use."""
+        if changed := self._changed(job):
+            return Check("gate.current_changed", False, changed)
+        parent = job.data.get("parent")
+        if parent and not _mapping(result.get("scores")).get("current"):
+            return Check("gate.current_scored", False, {"now": parent})
+        return None
+
+    def _changed(self, job: TrainJob) -> dict[str, str]:
+        """The version in use when the run began and now, if that is another one."""
+        was, now = job.data.get("parent") or BASE, self.versions.current()
+        if now == was:
+            return {}
+        # The program may have died just after its own version was put to use.
+        own = self._published(job)
+        return {} if own and own.name == now else {"was": was, "now": now}
 
     def _enter(self, job: TrainJob, phase: str) -> TrainJob:
         """Go on to a phase. Raises TrainError when it was cancelled."""

@@ -15,7 +15,6 @@ from typing import Any, get_args
 from javis.core.errors import AlreadyTraining, JavisError, TrainError, UserInputError
 from javis.core.learning import METHODS, TERMINAL, Method, Promote, TrainEvent, TrainJob
 from javis.core.protocols import Pausable
-from javis.core.types import BASE
 from javis.service import run_files
 from javis.service.outcome import CANCELLING, Outcome, require_candidate
 from javis.service.run_keeper import RunKeeper, worker_of
@@ -92,8 +91,15 @@ class TrainingService:
         method = _method(method)
         data = self._data(method, dataset)
         self._planner.require_enough(method, data)
+        current = self._planner.in_use()
         config = self._planner.config(
-            new_job_id(), method, hyperparameters, base_model, data, dry_run=dry_run
+            new_job_id(),
+            method,
+            hyperparameters,
+            base_model,
+            data,
+            current=current,
+            dry_run=dry_run,
         )
         parts = run_files.divide(data)
         pauses = self._planner.check(config, parts.train)
@@ -108,6 +114,7 @@ class TrainingService:
             phase="preparing",
             dry_run=dry_run,
             dataset=dataset or "",
+            data={"parent": current.name if current else None},
         )
         with self._supervisor.reserved() as lock:
             self._keeper.bury()
@@ -150,13 +157,17 @@ class TrainingService:
             if result and result["state"] == "trained":
                 # Only what comes after the training went wrong: the next tick does it again.
                 return self._store.jobs.reopen(job_id, state="running", phase="publishing", **fresh)
+            # Another version may be in use by now: that is the one to be held against.
+            current = self._planner.in_use()
+            fresh["data"] = {**job.data, "parent": current.name if current else None}
             job = self._store.jobs.reopen(
                 job_id, state="queued", phase="preparing", pid=None, pid_started=None, **fresh
             )
             try:
                 if self._chat and job.data.get("pauses_chat"):
                     self._chat.pause()
-                config = replace(TrainConfig.read(folder), resume=True)
+                adapter = current.path if current else None
+                config = replace(TrainConfig.read(folder), current_adapter=adapter, resume=True)
                 config.write(folder)
                 return self._run(job, lock)
             except (JavisError, OSError) as error:
@@ -244,10 +255,8 @@ class TrainingService:
         folder = self._supervisor.folder(job.id)
         folder.mkdir(mode=0o700)
         about = run_files.write(folder, config.method, data, parts)
-        current = self._outcome.versions.current()
-        about["parent"] = None if current == BASE else current
         about["pauses_chat"] = pauses_chat
-        job = self._store.jobs.update(job.id, data=about)
+        job = self._store.jobs.update(job.id, data={**job.data, **about})
         config.write(folder)
         return self._run(job, lock)
 

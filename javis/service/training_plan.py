@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from javis.core.errors import TrainError, UserInputError
 from javis.core.learning import METHODS, Approved, Method
 from javis.core.protocols import Pausable
-from javis.core.types import BASE
+from javis.core.types import BASE, Version
 from javis.engine.hardware import Hardware, detect
 from javis.engine.models import same_model
 from javis.service.outcome import Shelf
@@ -152,9 +152,12 @@ class Planner:
         base_model: str | None,
         data: RunData,
         *,
+        current: Version | None,
         dry_run: bool,
     ) -> TrainConfig:
-        """Raises UserInputError for values out of range, TrainError without a base to train."""
+        """`current` is the version that the run is held against (see `in_use`).
+
+        Raises UserInputError for values out of range, TrainError without a base to train."""
         base = self._require_base(base_model)
         recommended = self._recommended(method, len(data.rows))
         return TrainConfig(
@@ -166,9 +169,15 @@ class Planner:
             device=base.device,
             seed=_SEED,
             hyperparameters=Hyperparameters.parse(given or {}, recommended),
-            current_adapter=self._current_adapter(),
+            current_adapter=current.path if current else None,
             dry_run=dry_run,
         )
+
+    def in_use(self) -> Version | None:
+        """The version that answers now; None for the base."""
+        name = self._versions.current()
+        found = (version for version in self._versions.all() if version.name == name != BASE)
+        return next(found, None)
 
     def require_enough(self, method: Method, data: RunData) -> None:
         """Raises NotEnoughData with the missing number."""
@@ -285,13 +294,6 @@ class Planner:
                 asked=asked[:100],
             )
         return self._base
-
-    def _current_adapter(self) -> str | None:
-        name = self._versions.current()
-        for version in self._versions.all():
-            if version.name == name and name != BASE and version.path:
-                return str(Path(version.path) / "adapter")
-        return None
 
 
 def _gb(size: int) -> str:

@@ -62,7 +62,7 @@ class TrainConfig:
     seed: int = 0
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
     current_adapter: str | None = None
-    """Folder of the adapter that serves now, to be scored on the same rows."""
+    """Folder of the version or adapter that serves now, to be scored on the same rows."""
     train_rows: str = "data/train.jsonl"
     valid_rows: str = "data/valid.jsonl"
     replay_rows: str = "data/replay.jsonl"

@@ -18,7 +18,7 @@ import pytest
 
 from javis.core.errors import AlreadyTraining, NotEnoughData, NotFound, TrainError, UserInputError
 from javis.core.learning import TERMINAL, Approved, TrainJob
-from javis.core.types import Message
+from javis.core.types import Message, Version
 from javis.engine.hardware import Hardware
 from javis.service.run_files import divide, from_approved
 from javis.train.data import read_rows
@@ -159,6 +159,66 @@ def test_a_candidate_that_is_worse_is_refused_and_kept(make: Make) -> None:
     assert site.registry.report("v1.0")["overridden_by"] == "ann"
     with pytest.raises(TrainError):
         site.training.override(job.id, "bob")
+
+
+def test_not_put_to_use_over_a_version_it_was_not_held_against(make: Make) -> None:
+    site = make()
+    for _ in range(2):
+        site.finished(site.start())
+    job = site.start()
+    site.versions.rollback("ann")
+    job = site.finished(job)
+    assert (job.state, job.reason) == ("rejected", "gate.current_changed")
+    assert job.reason_values == {"was": "v1.1", "now": "v1.0"}
+    assert site.versions.current() == "v1.0"
+    # It was looked at.
+    assert site.training.override(job.id, "ann").version == "v1.2"
+    assert site.versions.current() == "v1.2"
+
+
+def test_the_version_in_use_changes_while_it_is_published(make: Make) -> None:
+    site = make()
+    site.finished(site.start())
+    job = site.start()
+    site = make(prove=lambda folder: site.versions.promote("base", "ann") and {})
+    job = site.finished(job)
+    assert (job.state, job.version, job.reason) == ("succeeded", "v1.1", "current_changed")
+    assert site.versions.current() == "base"
+
+
+def test_a_run_taken_up_again_is_held_against_what_is_in_use_then(make: Make) -> None:
+    site = make()
+    for _ in range(2):
+        site.finished(site.start())
+    slow = make("slow")
+    job = slow.start()
+    slow.until(lambda: slow.steps(job) >= 1)
+    slow.training.cancel(job.id)
+    site.versions.rollback("ann")
+    site.versions.delete("v1.1", "ann")
+    site.training.resume(job.id)
+    job = site.finished(job)
+    assert (job.state, job.data["parent"], job.version) == ("succeeded", "v1.0", "v1.2")
+
+
+def test_a_version_in_use_that_cannot_be_scored(make: Make) -> None:
+    site = make()
+    site.finished(site.start())
+    site.supervisor._command = lambda folder: [sys.executable, str(FAKE), str(folder), "unscored"]
+    job = site.finished(site.start())
+    assert (job.state, job.reason) == ("rejected", "gate.current_scored")
+
+
+def test_a_bare_adapter_in_use_is_told_to_the_trainer(make: Make, tmp_path: Path) -> None:
+    site = make("slow")
+    bare = Version("mine", str(tmp_path / "mine"), "", None)
+    shelf = site.learning.training._planner._versions
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shelf, "all", lambda: [bare])
+        patch.setattr(shelf, "current", lambda: "mine")
+        job = site.start()
+    config = json.loads((site.supervisor.folder(job.id) / "job.json").read_text())
+    assert config["current_adapter"] == bare.path
 
 
 def test_made_but_not_used(make: Make) -> None:

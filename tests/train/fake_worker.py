@@ -3,7 +3,7 @@
 It keeps to the trainer's files (heartbeat, events.jsonl, result.json). The words change how:
 slow: 500 steps of 50 ms · deaf: ignores TERM · stuck: no heartbeat · crash: ends at step 3 ·
 child: starts a process of its own · noisy: prints 3 MB · worse: a candidate the gate refuses ·
-other: weights of its own
+other: weights of its own · unscored: without scores of the version in use
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
             finish(folder, {"state": "cancelled"})
             return
     say(folder, "done")
-    finish(folder, result(folder, worse="worse" in words, other="other" in words))
+    finish(folder, result(folder, set(words)))
 
 
 def beat(folder: Path) -> None:
@@ -70,21 +70,26 @@ def finish(folder: Path, found: dict[str, object]) -> None:
     partial.rename(folder / "result.json")
 
 
-def result(folder: Path, *, worse: bool, other: bool) -> dict[str, object]:
+def result(folder: Path, words: set[str]) -> dict[str, object]:
     adapter = folder / "adapter"
     adapter.mkdir(exist_ok=True)
     config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 4}
     config |= {"target_modules": ["q_proj"], "base_model_name_or_path": ""}
     (adapter / "adapter_config.json").write_text(json.dumps(config))
-    (adapter / "adapter_model.safetensors").write_bytes(weights(0.25 if other else 0.5))
+    (adapter / "adapter_model.safetensors").write_bytes(weights(0.25 if "other" in words else 0.5))
     row = {"tokens": 10}
-    shift = 1.0 if worse else -1.0
+    shift = 1.0 if "worse" in words else -1.0
     scores = {
         "base": [{**row, "turn_id": n, "nll": 30.0 + i} for i, n in enumerate(NAMES)],
         "candidate": [{**row, "turn_id": n, "nll": 30.0 + i + 10 * shift}
                       for i, n in enumerate(NAMES)],
         "current": None,
     }  # fmt: skip
+    if (
+        json.loads((folder / "job.json").read_text()).get("current_adapter")
+        and "unscored" not in words
+    ):
+        scores["current"] = scores["base"]
     train = {"seconds": 1.5, "steps": 4, "tokens": 100, "trainable_parameters": 10, "curve": []}
     train["peak_memory_bytes"] = 1000
     return {

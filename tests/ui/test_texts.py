@@ -22,6 +22,7 @@ from javis.eval import charts, compare, gate, suite_gate
 from javis.eval.comparison import LossSource, Table
 from javis.eval.suites import suites
 from javis.eval.symptoms import SYMPTOMS
+from javis.service import outcome
 from javis.service.own_suites import SEEN, UNSEEN
 from javis.train import recommend
 from javis.train.hyperparameters import RANGES
@@ -122,7 +123,7 @@ GROWING = {
 """The same, of what other parts of the program list: a new one there needs words here."""
 CHECKS = {
     name
-    for module in (gate, suite_gate)
+    for module in (gate, suite_gate, outcome)
     for name in re.findall(r'"(gate\.[a-z_]+)"', Path(module.__file__).read_text("utf-8"))
 }
 WHYS = set(re.findall(r'"(why\.[a-z_]+)"', Path(recommend.__file__).read_text("utf-8")))

@@ -13,15 +13,13 @@ from javis.core.learning import TrainJob
 from javis.core.types import BASE, Rating, Turn
 from javis.dataset.readiness import Readiness
 from javis.service.review import ReviewService
-from javis.service.thumbs import Thumbs
+from javis.service.thumbs import Thumbs, written_here
 from javis.service.training import TrainingService
 from javis.service.versions import VersionService
 from javis.store import Store
 
 MAX_DAYS = 366
 MAX_RUNS = 20
-_ANSWERED = ("chat", "api")
-"""Origins of turns that were really asked here; imported and edited ones are no use of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ class Dashboard:
         # A day more, as a day of the reader's may begin on another one here.
         since = (datetime.date.fromisoformat(dates[0]) - datetime.timedelta(days=2)).isoformat()
         turns = self._store.conversations.iter_turns(since=since)
-        asked = [(_date(t.created_at, zone), t) for t in turns if t.origin in _ANSWERED]
+        asked = [(_date(t.created_at, zone), t) for t in turns if written_here(t)]
         asked = [(date, turn) for date, turn in asked if date in dates]
         votes = self._votes(dates, zone)
         return DashboardView(
@@ -123,7 +121,7 @@ class Dashboard:
             date, rating = recent[turn.id]
             # An adapter that once had this name is another one.
             same = turn.version_sha256 in (None, sha256.get(turn.version, turn.version_sha256))
-            if rating and same:
+            if rating and same and written_here(turn):
                 found.append((date, turn.version, rating))
         return found
 

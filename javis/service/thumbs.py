@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from javis.core.types import BASE
+from javis.core.types import BASE, Turn
 from javis.eval.intervals import Interval, share_difference, wilson
 from javis.store import Store
 
@@ -42,6 +42,15 @@ class Drop:
     """Of the shares of thumbs up, with Newcombe's 95 % interval; wholly below 0."""
 
 
+def written_here(turn: Turn) -> bool:
+    """Whether the version that the turn names wrote its answer, and wrote it here.
+
+    Imported answers and those that a program sent along were written elsewhere, edited ones by the
+    user.
+    """
+    return turn.origin in ("chat", "api") and turn.finish not in ("edited", "imported")
+
+
 def find_drop(version: str, now: Thumbs, before: str, then: Thumbs) -> Drop | None:
     """A drop from `before` to `version` that is not chance; None when there is none."""
     if min(now.total, then.total) < MIN_THUMBS:
@@ -59,16 +68,17 @@ class ThumbCounter:
         self._state: object = None
         self._votes: dict[str, list[tuple[str, str | None, bool]]] = {}
 
-    def of(self, name: str, sha256: str | None, since: str = "") -> Thumbs:
+    def of(self, name: str, sha256: str | None, since: str = "", model: str = "") -> Thumbs:
         """Thumbs for a version's answers given at or after `since`.
 
-        Answers of another adapter that once had the same name are left out.
+        Answers of another adapter that once had the same name are left out, and the base's own
+        when it was another `model`; "" takes them all.
         """
-        votes = self._by_version().get(name, [])
+        wanted = model if name == BASE else sha256
         counted = [
             good
-            for at, made_by, good in votes
-            if at >= since and (name == BASE or made_by is None or made_by == sha256)
+            for at, made_by, good in self._by_version().get(name, [])
+            if at >= since and (wanted == "" or made_by in (None, wanted))
         ]
         return Thumbs(sum(counted), len(counted) - sum(counted))
 
@@ -81,8 +91,9 @@ class ThumbCounter:
                 found: dict[str, list[tuple[str, str | None, bool]]] = {}
                 for turn_id, turn in turns.items():
                     rating = rated[turn_id].rating
-                    if rating is not None:
-                        vote = (turn.created_at, turn.version_sha256, rating == "good")
+                    if rating is not None and written_here(turn):
+                        made_by = turn.model if turn.version == BASE else turn.version_sha256
+                        vote = (turn.created_at, made_by, rating == "good")
                         found.setdefault(turn.version, []).append(vote)
                 self._votes, self._state = found, state
             return self._votes

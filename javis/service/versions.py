@@ -251,7 +251,7 @@ class VersionService:
         if self._thumbs is None:
             return Thumbs()
         since = "" if version.name == BASE else promoted_at(events, version.name)
-        return self._thumbs.of(version.name, version.sha256, since)
+        return self._thumbs.of(version.name, version.sha256, since, version.base_model)
 
     def _base(self) -> Version:
         return Version(BASE, None, self._engine.info.model, None)

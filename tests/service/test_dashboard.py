@@ -87,7 +87,7 @@ def test_thumbs_are_counted_by_version_and_by_the_day_they_were_given(app: Appli
     one = app.store.conversations.create("ann").id
     for n in range(6):
         version = "v1.0" if n < 4 else "base"
-        turn(app, one, f"t{n}", "2026-01-01T10:00:00+00:00", version=version, origin="import")
+        turn(app, one, f"t{n}", "2026-01-01T10:00:00+00:00", version=version)
     for n, rating in enumerate(("good", "good", "bad", "good", "bad", "good")):
         vote(app, f"t{n}", "2026-03-09T10:00:00+00:00", rating)  # type: ignore[arg-type]
     vote(app, "t3", "2026-03-10T10:00:00+00:00", "bad")  # changed her mind
@@ -100,6 +100,25 @@ def test_thumbs_are_counted_by_version_and_by_the_day_they_were_given(app: Appli
     ]
     assert view.versions[1].thumbs.rate == wilson(2, 4)
     assert view.thumbs.total == 5
+
+
+ELSEWHERE = [
+    {"origin": "import"},
+    {"origin": "edit", "finish": "edited"},
+    {"origin": "api", "finish": "imported"},  # sent along by a program
+]
+
+
+@pytest.mark.parametrize("changed", ELSEWHERE)
+def test_what_was_written_elsewhere_says_nothing_about_a_version(
+    app: Application, changed: dict[str, object]
+) -> None:
+    one = app.store.conversations.create("ann").id
+    turn(app, one, "a", "2026-03-10T10:00:00+00:00", version="v1.0", **changed)
+    vote(app, "a", "2026-03-10T10:00:00+00:00", "good")
+    view = board(app).view(1)
+    assert (view.answers, view.thumbs.total) == (0, 0)
+    assert [(v.version, v.thumbs.total) for v in view.versions] == [("base", 0)]
 
 
 def test_speed_is_the_median_and_what_nine_of_ten_were_better_than(app: Application) -> None:

@@ -27,6 +27,7 @@ from javis.store import Store, new_turn_id, now_iso, open_store
 from javis.versions.gguf import ensure_gguf
 from javis.versions.publish import Publisher
 from javis.versions.registry import Registry
+from tests.service.test_dashboard import ELSEWHERE
 from tests.versions.making import METADATA, add_version, make_adapter
 
 BASE = {"base_model": "scripted"}
@@ -204,7 +205,7 @@ def test_bring_in(service: VersionService, models: Path, tmp_path: Path) -> None
 # -- thumbs ------------------------------------------------------------------------------------
 
 
-def rate(store: Store, version: Version, good: int, bad: int) -> None:
+def rate(store: Store, version: Version, good: int, bad: int, **changed: object) -> None:
     """Answers of this version with thumbs, given now."""
     conversation = store.conversations.create("ann").id
     for number in range(good + bad):
@@ -218,7 +219,9 @@ def rate(store: Store, version: Version, good: int, bad: int) -> None:
             finish="stop",
             version=version.name,
             version_sha256=version.sha256,
+            model="scripted",
         )
+        turn = replace(turn, **changed)  # type: ignore[arg-type]
         store.conversations.add_turn(turn)
         rating = "good" if number < good else "bad"
         store.feedback.add(Feedback(turn.id, now_iso(), rating))  # type: ignore[arg-type]
@@ -248,6 +251,18 @@ def test_a_vote_taken_back_does_not_count(store: Store) -> None:
     (turn,) = store.feedback.all_current()
     store.feedback.add(Feedback(turn, now_iso(), None))
     assert counter.of("base", None).total == 0
+
+
+def test_only_what_the_version_wrote_here_counts(service: VersionService, store: Store) -> None:
+    base, first = service.serving("base"), service.serving("v1.0")
+    rate(store, base, 2, 0)
+    rate(store, base, 0, 3, model="another")
+    for changed in ELSEWHERE:
+        rate(store, base, 0, 1, **changed)
+        rate(store, first, 0, 1, **changed)
+    details = {d.version.name: d for d in service.details()}
+    assert details["base"].thumbs == Thumbs(2, 0)
+    assert details["v1.0"].thumbs == Thumbs()
 
 
 def test_a_clear_drop_suggests_a_rollback(service: VersionService, store: Store) -> None:

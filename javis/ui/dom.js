@@ -159,7 +159,8 @@ function onReply(reply) {
   return reply.error ? asked.reject(new CallError(reply.error)) : asked.resolve(reply.ok);
 }
 
-// Quiet confirmations, with an undo where there is one.
+// Quiet confirmations, with an undo where there is one. What can be undone stays its time, whatever
+// is said next; only another offer `about` the same thing takes its place.
 function toast(text, action = null, ms = action ? 9000 : 3500) {
   const host = $("jv-toasts") || document.body.appendChild(el("div", { id: "jv-toasts", role: "status", "aria-live": "polite" }));
   const card = el("div", { class: "jv-toast" }, el("span", {}, text));
@@ -168,7 +169,9 @@ function toast(text, action = null, ms = action ? 9000 : 3500) {
   else if (action) {
     card.append(el("button", { class: "jv-link", onclick: () => (close(), action.run()) }, action.label));
   }
-  host.replaceChildren(card);
+  for (const old of [...host.children]) if (!old.jvUndo || (action?.about && old.jvUndo === action.about)) old.remove();
+  card.jvUndo = action?.run && (action.about || card);
+  host.append(card);
   setTimeout(close, ms);
 }
 

@@ -15,8 +15,13 @@ async function storeVote(id, vote) {
 async function rate(id, value) {
   const before = turnOf(id).feedback;
   if (before?.rating === value) {
+    const typed = typedIn(id);
     closePanel(id);
-    if (await storeVote(id, { rating: null })) toast(t("thumb.revoked"));
+    // The comment and the written answer go with the thumb.
+    const again = async () => {
+      if ((await storeVote(id, before)) && typed && nodeOf(id)) openPanel(id, typed);
+    };
+    if (await storeVote(id, { rating: null })) toast(t("thumb.revoked"), { label: t("undo"), run: again, about: id });
     return;
   }
   const vote = { rating: value, reasons: [], comment: before?.comment || "", correction: before?.correction ?? null };
@@ -29,11 +34,17 @@ function closePanel(id) {
   nodeOf(id)?.querySelector(".jv-panel")?.remove();
 }
 
-function openPanel(id) {
+// What stands in an open panel, whether it was saved or not.
+const typedIn = (id) => nodeOf(id)?.querySelector(".jv-panel")?.jvTyped();
+
+function openPanel(id, typed = typedIn(id)) {
   closePanel(id);
   const turn = turnOf(id);
-  const kept = turn.feedback || {};
-  const chosen = new Set(kept.reasons || []);
+  const good = turn.feedback?.rating === "good";
+  const { reasons = [], comment: said = "", correction = null } = turn.feedback || {};
+  const kept = typed || { reasons, said, wanted: correction ?? turn.reply, open: Boolean(correction) };
+  // Why an answer was bad is no word about a good one.
+  const chosen = new Set(good ? [] : kept.reasons);
   const chips = REASONS.map((reason) =>
     el(
       "button",
@@ -49,10 +60,10 @@ function openPanel(id) {
     ),
   );
   const comment = el("input", { type: "text", maxlength: "2000", placeholder: t("thumb.comment"), "aria-label": t("thumb.comment") });
-  comment.value = kept.comment || "";
+  comment.value = kept.said;
   const area = el("textarea", { rows: "4", "aria-label": t("thumb.wanted") });
-  area.value = kept.correction ?? turn.reply;
-  const wanted = el("details", { class: "jv-wanted", open: Boolean(kept.correction) }, el("summary", {}, t("thumb.wanted")), area);
+  area.value = kept.wanted;
+  const wanted = el("details", { class: "jv-wanted", open: kept.open }, el("summary", {}, t("thumb.wanted")), area);
   wanted.addEventListener("toggle", () => {
     area.style.height = "auto";
     area.style.height = `${Math.min(area.scrollHeight + 2, innerHeight * 0.45)}px`;
@@ -74,8 +85,8 @@ function openPanel(id) {
   const panel = el(
     "section",
     { class: "jv-panel", "aria-label": t("thumb.panel") },
-    el("header", {}, el("strong", {}, t(kept.rating === "good" ? "thumb.thanks_good" : "thumb.thanks_bad")), iconButton("close", t("close"), close)),
-    kept.rating === "good" ? null : el("div", { class: "jv-chips", role: "group", "aria-label": t("thumb.reasons") }, chips),
+    el("header", {}, el("strong", {}, t(good ? "thumb.thanks_good" : "thumb.thanks_bad")), iconButton("close", t("close"), close)),
+    good ? null : el("div", { class: "jv-chips", role: "group", "aria-label": t("thumb.reasons") }, chips),
     comment,
     wanted,
     el("div", { class: "jv-row" }, el("span", { class: "jv-hint" }, t("thumb.optional")), el("button", { class: "jv-primary", onclick: save }, t("save"))),
@@ -86,6 +97,7 @@ function openPanel(id) {
       close();
     } else if (e.key === "Enter" && e.target === comment && !composing(e)) save();
   });
+  panel.jvTyped = () => ({ reasons: [...chosen], said: comment.value, wanted: area.value, open: wanted.open });
   nodeOf(id).querySelector(".jv-slot").append(panel);
   panel.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });
 }

@@ -184,14 +184,14 @@ async function promote(name) {
   const before = VS.state?.current ?? TR.state?.current;
   if (!(await attempt(() => call("version_promote", { version: name })))) return;
   await afterSwitch();
-  toast(t("versions.now_live", { version: nameOf(name) }), before && before !== name ? { label: t("undo"), run: rollBack } : null);
+  toast(t("versions.now_live", { version: nameOf(name) }), before && before !== name ? { label: t("undo"), run: rollBack, about: "version" } : null);
 }
 
 async function rollBack() {
   const done = await attempt(() => call("version_rollback"));
   if (!done) return;
   await afterSwitch();
-  toast(t("versions.now_live", { version: nameOf(done.version) }), { label: t("undo"), run: () => promote(done.before) });
+  toast(t("versions.now_live", { version: nameOf(done.version) }), { label: t("undo"), run: () => promote(done.before), about: "version" });
 }
 
 function deleteVersion(v) {

@@ -154,7 +154,7 @@ def test_versions_can_be_switched_and_deleted(open_page: Open, site: Served) -> 
     expect(v1.locator(".jv-tag.is-on")).to_be_visible()
     page.get_by_role("button", name="More for v1.0").click()
     page.get_by_role("menuitem", name="Why it cannot be deleted").click()
-    expect(page.locator(".jv-toast")).to_contain_text("v1.0 is in use")
+    expect(page.locator(".jv-toast").last).to_contain_text("v1.0 is in use")
     page.locator("#jv-rollback").click()
     expect(v1.locator("[data-act=promote]")).to_be_visible()
     page.get_by_role("button", name="More for v1.0").click()

@@ -70,6 +70,50 @@ def test_folding_the_wanted_answer_keeps_it_and_emptying_deletes_it(
     assert correction() is None
 
 
+def test_a_vote_taken_back_by_mistake_comes_back_whole(open_page: Open, served: Served) -> None:
+    page = open_page(user="undone")
+    turn = chat(page, "rate me")
+    kept = served.services.feedback
+    act(turn, "bad").click()
+    turn.locator(".jv-panel input").fill("a comment")
+    turn.locator(".jv-panel summary").click()
+    turn.locator(".jv-panel textarea").fill("What I wanted")
+    turn.get_by_role("button", name="Save").click()
+    expect(turn.locator(".jv-panel")).to_have_count(0)
+    before = kept.current("undone", turn_id(turn))
+    act(turn, "bad").click()
+    expect(act(turn, "bad")).to_have_attribute("aria-pressed", "false")
+    undo = page.locator(".jv-toast", has_text="taken back").get_by_role("button", name="Undo")
+    act(turn, "copy").click()
+    expect(page.locator(".jv-toast", has_text="Copied")).to_be_visible()
+    undo.click()
+    expect(act(turn, "bad")).to_have_attribute("aria-pressed", "true")
+    after = kept.current("undone", turn_id(turn))
+    assert before and after
+    assert (after.rating, after.comment, after.correction) == ("bad", "a comment", "What I wanted")
+    assert (after.rating, after.comment, after.correction) == (
+        before.rating,
+        before.comment,
+        before.correction,
+    )
+
+
+def test_the_other_thumb_keeps_what_was_typed(open_page: Open) -> None:
+    page = open_page(user="torn")
+    turn = chat(page, "rate me")
+    panel = turn.locator(".jv-panel")
+    act(turn, "bad").click()
+    panel.get_by_role("button", name="Too long").click()
+    panel.locator("input").fill("half a comment")
+    panel.locator("summary").click()
+    panel.locator("textarea").fill("What I wanted")
+    act(turn, "good").click()
+    expect(panel.locator(".jv-chip")).to_have_count(0)
+    expect(panel.locator("input")).to_have_value("half a comment")
+    expect(panel.locator("textarea")).to_have_value("What I wanted")
+    expect(panel.locator("textarea")).to_be_visible()
+
+
 def test_closing__the_panel_keeps_the_vote_and_the_same_thumb_takes_it_back(
     open_page: Open, served: Served
 ) -> None:

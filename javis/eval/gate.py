@@ -29,6 +29,8 @@ class _Row:
     margin: float | None
     elsewhere: float | None = None
     """`nll` of the same answer after questions of other conversations."""
+    seen: bool = False
+    """The version scored here was trained on it."""
 
 
 Scores = Mapping[str, Sequence[Mapping[str, Any]] | None]
@@ -38,6 +40,7 @@ def judge(scores: Scores, rule: Rule | None = None, results: Results | None = No
     """What the gate says of `scores["candidate"]` against `["base"]` and `["current"]` (None when
     the base is in use), each a list of rows `{turn_id, nll, tokens, conversation_id?, margin?}`.
 
+    Rows of `current` that are `seen` are not held against it, as it was trained on them.
     `nll` is the negative log-likelihood of the whole answer in nats. Rows with a `margin` (DPO and
     KTO: the reward of the good answer less that of the bad one) are also held against the rule
     for preferences. `results` are of the suites that were asked, None when none were. Nothing in
@@ -83,6 +86,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, _Row]:
             tokens=row["tokens"] if isinstance(row.get("tokens"), int) else 0,
             margin=_number(row["margin"]) if row.get("margin", False) is not False else None,
             elsewhere=_number(row["nll_elsewhere"]) if "nll_elsewhere" in row else None,
+            seen=row.get("seen") is True,
         )
     # Sums are rounded the same way whatever order the rows came in.
     return dict(sorted(found.items()))
@@ -138,6 +142,9 @@ def _against_base(
 def _against_current(
     candidate: Mapping[str, _Row], current: Mapping[str, _Row], rule: Rule
 ) -> Check:
+    # On what it was trained on it would be better than any newcomer.
+    current = {key: row for key, row in current.items() if not row.seen}
+    candidate = {key: candidate[key] for key in current}
     difference = _loss_difference(candidate, current, rule)
     limit = rule.worse_than_current
     if difference is None:

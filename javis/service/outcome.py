@@ -17,6 +17,7 @@ from javis.eval.gate import judge, read_rule
 from javis.eval.suite_gate import not_asked, worse_items
 from javis.service.examining import Answers, CannotAnswer, Examiner, Interrupted
 from javis.service.preferences import Preferences
+from javis.service.run_files import LINE, turns_of
 from javis.store import Store, now_iso
 from javis.train.process import Worker
 from javis.train.supervisor import Supervisor
@@ -159,6 +160,8 @@ class Outcome:
         """What the gate says, and what the suites were answered."""
         rule = read_rule(self.rule_file)
         scores = _mapping(result.get("scores"))
+        if scores.get("current"):
+            scores["current"] = self._with_seen(scores["current"], job.data.get("parent"))
         verdict = judge(scores, rule)
         # One that is refused for its losses need not be asked for minutes.
         if not verdict.passed or not rule.suites.names or self.examiner is None:
@@ -174,6 +177,26 @@ class Outcome:
         except CannotAnswer:
             return replace(verdict, checks=(*verdict.checks, not_asked())), {}
         return (judge(scores, rule, answers), answers) if answers else (verdict, {})
+
+    def _with_seen(self, rows: Sequence[Mapping[str, Any]], name: object) -> list[dict[str, Any]]:
+        """A version's scores, those marked that are of conversations it was trained on.
+
+        As data grows, more is held out, also of what was trained on before.
+        """
+        learned = self._learned_by(name)
+        seen = {row.get("conversation_id") for row in rows if row.get("turn_id") in learned}
+        return [dict(row) | {"seen": row.get("conversation_id") in seen} for row in rows]
+
+    def _learned_by(self, name: object) -> set[str]:
+        """The turns that a version was trained on, as far as its run still tells."""
+        path = next((v.path for v in self.versions.all() if v.name == name), None)
+        try:
+            turn_ids = turns_of(self.supervisor.folder(_run_of(Path(path or ""))))
+        except NotFound:
+            return set()
+        learned = {turn for part in ("train", "replay") for turn in turn_ids.get(part, ())}
+        # Lines of a file are other ones in another file.
+        return {turn for turn in learned if not turn.startswith(LINE)}
 
     def _not_held_against(self, job: TrainJob, result: Mapping[str, Any]) -> Check | None:
         """The failed check of a run that was not held against the version in use."""

@@ -22,6 +22,8 @@ SEED = 0
 """Of the split: the same from run to run."""
 JUDGED = 8
 """Conversations that the gate gets at least, where there are four times as many."""
+LINE = "line-"
+"""What a row of a file is called that has no ids: by its place."""
 MAX_FILE_BYTES = 1 << 30
 MAX_BAD_LINES = 5
 
@@ -113,7 +115,7 @@ def from_file(method: Method, name: str, exports_dir: Path) -> RunData:
                     break
                 continue
             # Without ids each row is a conversation of its own.
-            own = {"turn_id": f"line-{number}", "conversation_id": f"line-{number}"}
+            own = dict.fromkeys(("turn_id", "conversation_id"), f"{LINE}{number}")
             said = {name: value for name, value in row.items() if name in columns}
             rows.append({**own, "source": "import", **said})
     if bad:
@@ -280,3 +282,12 @@ def write(folder: Path, method: Method, data: RunData, parts: Parts) -> dict[str
     summary = {key: manifest[key] for key in kept}
     manifest_sha256 = sha256_file(target / "manifest.json")
     return summary | {"approved": data.approved, "manifest_sha256": manifest_sha256}
+
+
+def turns_of(folder: Path) -> dict[str, list[str]]:
+    """The turns in each file of a run's folder; none where there is no manifest any more."""
+    try:
+        found = json.loads((folder / "data" / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {name: [*turn_ids] for name, turn_ids in found["turn_ids"].items()}

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -219,6 +219,41 @@ def test_a_bare_adapter_in_use_is_told_to_the_trainer(make: Make, tmp_path: Path
         job = site.start()
     config = json.loads((site.supervisor.folder(job.id) / "job.json").read_text())
     assert config["current_adapter"] == bare.path
+
+
+def test_what_the_version_in_use_was_trained_on_is_not_held_against_a_candidate(
+    make: Make,
+) -> None:
+    """Of 24 conversations 6 are held out, of 32 there are 8: some were trained on before."""
+    site = make(source=Source(approved(24)))
+    first = site.finished(site.start())
+    before = json.loads(
+        (site.supervisor.folder(first.id) / "data" / "manifest.json").read_text("utf-8")
+    )
+    learned = before["turn_ids"]["train"]
+    names = [*learned[:2], "t_x", "t_y", "t_z", "t_u", "t_v", "t_w"]
+
+    def scores(nll: Callable[[str], float]) -> list[dict[str, Any]]:
+        return [
+            {"turn_id": n, "conversation_id": f"of {n}", "nll": nll(n), "tokens": 10} for n in names
+        ]
+
+    result = {
+        "state": "trained",
+        "scores": {
+            "base": scores(lambda n: 40.0),
+            "candidate": scores(lambda n: 30.0),
+            "current": scores(lambda n: 1.0 if n in learned else 30.0),
+        },
+    }
+    outcome = site.training._outcome
+    job = site.start()
+    verdict, _ = outcome._verdict(site.get(job), result)
+    (check,) = [c for c in verdict.checks if c.name == "gate.not_worse_than_current"]
+    assert check.passed and check.values["difference"] == 0
+    site.supervisor.delete(first.id)
+    verdict, _ = outcome._verdict(site.get(job), result)
+    assert not verdict.passed, "what it was trained on is not known any more"
 
 
 def test_made_but_not_used(make: Make) -> None:

@@ -13,6 +13,7 @@ from javis.core.types import (
     MAX_MESSAGE_CHARS,
     MAX_TITLE_CHARS,
     Conversation,
+    Timings,
     Turn,
     check_text,
 )
@@ -124,6 +125,9 @@ class ChatService:
                 created_at=now_iso(),
                 reply=text,
                 finish="edited",
+                error=None,
+                timings=Timings(),
+                sources=(),
                 edited_from=turn_id,
                 origin="edit",
             )
@@ -173,6 +177,8 @@ class ChatService:
                 id=new_turn_id(),
                 conversation_id=conversation_id,
                 parent_id=parent,
+                # Nobody will finish the copy of an answer that is still being written.
+                finish=original.finish or "interrupted",
                 edited_from=original.id,
             )
             parent = copy.id

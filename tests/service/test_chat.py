@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from javis.bench.adapter import write_random_version
 from javis.core.errors import Busy, ContextOverflow, EngineError, NotFound, UserInputError
-from javis.core.types import SamplingParams, Turn
+from javis.core.types import SamplingParams, Timings, Turn
 from javis.service.chat import Options
 from tests.service.conftest import Make
 
@@ -96,6 +97,28 @@ def test_an_edited_answer_stands_beside_the_models(make: Make) -> None:
     assert chat.turn(ME, turn.id).reply == "[base] hi"
     assert (edited.finish, edited.edited_from) == ("edited", turn.id)
     assert last(chat.reply(ME, "more", turn.conversation_id)).parent_id == edited.id
+
+
+def test_an_edited_answer_has_nothing_of_how_the_models_came_about(make: Make) -> None:
+    application = make(answer=lambda *_: "a b c", fail_after=1)
+    chat = application.services.chat
+    turns = chat.reply(ME, "hi")
+    turn = next(turns)
+    with pytest.raises(EngineError):
+        list(turns)
+    failed = replace(chat.turn(ME, turn.id), sources=("correction:t_1",))
+    application.store.conversations.put_turn(failed)
+    edited = chat.edit_reply(ME, turn.id, "my own words")
+    assert failed.error and failed.timings.total_ms
+    assert (edited.error, edited.timings, edited.sources) == (None, Timings(), ())
+
+
+def test_a_branch_of_an_answer_that_is_being_written_is_not_written_for_ever(make: Make) -> None:
+    chat = make(answer=lambda *_: "a b c", delay_s=0.01).services.chat
+    turns = chat.reply(ME, "hi")
+    copy = chat.branch(ME, next(turns).id, "copy")
+    assert last(turns).finish == "stop"
+    assert chat.view(ME, copy.id).turns[0].turn.finish == "interrupted"
 
 
 def test_a_branch_is_a_conversation_of_its_own(make: Make) -> None:

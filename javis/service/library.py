@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from javis.core.types import (
     Turn,
     check_text,
 )
-from javis.service.chat import title_of
+from javis.service.answerer import Answerer, title_of
 from javis.service.transfer import read_conversation, relinked
 from javis.service.tree import branch_to
 from javis.store import Store
@@ -40,8 +41,9 @@ class ImportRefused(UserInputError):
 class Library:
     """A user's conversations as a whole."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, answerer: Answerer) -> None:
         self._store = store
+        self._answerer = answerer
 
     def page(
         self, owner: str, query: str = "", offset: int = 0, limit: int = 50
@@ -58,8 +60,12 @@ class Library:
         return self.get(owner, conversation_id)
 
     def delete(self, owner: str, conversation_id: str) -> None:
-        """Hide a conversation; `restore` brings it back until it is purged."""
+        """Hide a conversation; `restore` brings it back until it is purged.
+
+        An answer that is being written ends: nobody would read it.
+        """
         self._store.conversations.delete(conversation_id, owner)
+        self._answerer.stop(conversation_id)
 
     def restore(self, owner: str, conversation_id: str) -> Conversation:
         """Undo a delete."""
@@ -98,9 +104,11 @@ class Library:
 
     def take_out(self, owner: str, conversation_id: str | None = None) -> Iterator[dict[str, Any]]:
         """One dict for each conversation, in the format that `bring_in` reads."""
-        wanted: Iterable[Conversation] = self._all(owner)
         if conversation_id is not None:
             wanted = [self.get(owner, conversation_id)]
+        else:
+            # At once: a message that comes meanwhile would move its conversation between pages.
+            wanted, _ = self.page(owner, limit=sys.maxsize)
         for conversation in wanted:
             turns = self._store.conversations.turns(conversation.id)
             votes = self._store.feedback.current_many([t.id for t in turns])
@@ -120,15 +128,6 @@ class Library:
             lines += [f"**You** · {turn.created_at}", "", turn.user, ""]
             lines += [f"**{turn.model} {turn.version}**", "", turn.reply, ""]
         return "\n".join(lines)
-
-    def _all(self, owner: str) -> Iterator[Conversation]:
-        offset = 0
-        while True:
-            page, total = self.page(owner, "", offset, 200)
-            yield from page
-            offset += len(page)
-            if not page or offset >= total:
-                return
 
     @staticmethod
     def _named(conversation: Conversation, turns: list[Turn]) -> Conversation:

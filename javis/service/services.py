@@ -116,7 +116,7 @@ def join(
     return Services(
         settings=settings,
         chat=chat,
-        library=Library(store),
+        library=Library(store, answerer),
         feedback=FeedbackService(store, review, recall),
         completions=completions,
         preferences=preferences,

@@ -204,6 +204,31 @@ def test_delete_hides_and_restore_brings_back(make: Make) -> None:
     assert services.chat.turn(ME, turn.id).user == "hi"
 
 
+def test_delete_stops_the_answer_that_is_being_written(make: Make) -> None:
+    application = make(answer=lambda *_: "word " * 500, delay_s=0.01)
+    services = application.services
+    turns = services.chat.reply(ME, "hi")
+    turn = next(turns)
+    with pytest.raises(NotFound):
+        services.library.delete("eve", turn.conversation_id)
+    assert next(turns).finish is None
+    services.library.delete(ME, turn.conversation_id)
+    assert last(turns).finish == "cancelled"
+    services.library.restore(ME, turn.conversation_id)
+    assert services.chat.turn(ME, turn.id).finish == "cancelled"
+
+
+def test_everything_goes_out_once_however_much_is_said_meanwhile(make: Make) -> None:
+    application = make()
+    services, store = application.services, application.store
+    made = [store.conversations.create(ME, str(n)) for n in range(250)]
+    out = services.library.take_out(ME)
+    titles = [next(out)["title"]]
+    last(services.chat.reply(ME, "hi", made[0].id))
+    titles += [row["title"] for row in out]
+    assert sorted(titles) == sorted(c.title for c in made)
+
+
 def test_titles(make: Make) -> None:
     services = make().services
     turn = last(services.chat.reply(ME, "  A very long first line " * 10 + "\nsecond"))

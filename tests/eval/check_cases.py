@@ -59,7 +59,7 @@ WORDING: list[Case] = [
     ("all_different", {"unit": "points"}, ["- a\n- b"], ["- a\n- A", "a\nb"]),
     ("all_different", {"unit": "lines"}, ["a\nb"], ["a\na"]),
     ("all_different", {"unit": "openings"}, ["A b. C d."], ["The b. The d."]),
-    ("chained", {}, ["기차\n차표\n표지"], ["기차\n표지", "기차\n차기\n기차", "기차", ""]),
+    ("chained", {}, ["기차\n차표\n표지", "기차\n차례\n예술", "쾌락\n낙원"], ["기차\n표지", "기차\n차이\n리본", "바다\n나라", "기차\n차기\n기차", "기차", ""]),
     ("copies", {"request": "Name it."}, ["Name it. A rose.", "name  it.\nRose"], ["Name it.", "A rose.", "Name that. Rose"]),
     ("copies", {"request": "Name it.", "answer": False}, ["Name it."], ["Name it. A rose.", ""]),
 ]  # fmt: skip
@@ -73,6 +73,8 @@ LAYOUT: list[Case] = [
     ("headings", {"level": 2, "min": 2, "max": 2}, ["## a\nx\n## b\ny"], ["# a\n# b", "## a", "##a\n##b", "### a\n### b"]),
     ("sections", {"names": ["Pros", "Cons"]}, ["## Pros\na\n## Cons\nb", "**Pros:**\na\n\nCons:\nb", "1. PROS\na\n2. CONS\nb"],
      ["Pros\nCons\na", "Cons\na\nPros\nb", "Pros\na\nCons", "Pros and Cons\na", ""]),
+    ("sections", {"names": ["Pros", "Cons"], "points": 2}, ["Pros\n- a\n- b\nCons\n- c\n    - deep\n- d"],
+     ["Pros\n- a\n- b\n- c\nCons\n- d", "Pros\na\nCons\nb"]),
     ("bold", {"min": 1, "max": 1}, ["a **b c** d"], ["a b", "**a** **b**", "** a **", "**a"]),
     ("bold", {"min": 1, "italic": True}, ["an *odd* one"], ["a **bold** one", "2 * 3 * 4"]),
     ("title", {}, ["<<A Title>>\ntext", "text\n<<A>>"], ["<A>", "<<>>", "<< >>", "«A»"]),
@@ -122,7 +124,7 @@ LETTERS: list[Case] = [
     ("without", {"sets": ["latin"]}, ["한글 123"], ["한글 abc", "ABC"]),
     ("count_of", {"character": "?", "min": 2, "max": 2}, ["a? b?"], ["a?", "a??? b"]),
     ("count_of", {"character": "a", "min": 2}, ["A cat"], ["cut"]),
-    ("emoji", {"min": 2, "max": 2}, ["🎉 😊", "👍🏽👩‍👩‍👧", "❤️⭐"], ["🎉", "🎉🎉🎉", ":) :)", ""]),
+    ("emoji", {"min": 2, "max": 2}, ["🎉 😊", "👍🏽👩‍👩‍👧", "❤️⭐", "🇰🇷🎉", "1️⃣⏰"], ["🎉", "🇰🇷", "🎉🎉🎉", ":) :)", ""]),
     ("acrostic", {"letters": ["S", "U"]}, ["Soft light\nUnder it", "S: Soft light\nU: Under it", "**S**oft light\n**U**nder it"],
      ["Soft\nOver", "Soft light", "Soft\nUnder\nNever", "S\nU", ""]),
     ("acrostic", {"letters": ["가", "을"]}, ["가만히 본다\n을씨년스럽다", "가: 가만히 본다\n을: 을지로에서"], ["나는\n을지로", "가을에 본다"]),
@@ -131,6 +133,10 @@ LETTERS: list[Case] = [
     ("numbers", {"min": 3, "max": 3, "low": 1, "high": 9, "order": "rising", "only": True}, ["1, 5, 9", "1\n2\n3"],
      ["1 5", "5 1 9", "1 5 10", "one 1 5 9", "1 1 2", ""]),
     ("numbers", {"min": 2, "order": "falling"}, ["from 1,000 to 3.5"], ["3 4", "3"]),
+    ("numbers", {"parity": "even"}, ["12, 18"], ["12 13"]),
+    ("numbers", {"parity": "odd"}, ["11, -3"], ["12 13", "1.5"]),
+    ("clock_time", {}, ["9:00", "at 9 a.m.", "at 7pm", "오후 3시에", "정오", "two o'clock 2 o'clock"],
+     ["Morning: eat", "9 apples", "9시간", "ratio 1:2", "25:00", ""]),
     ("sorted", {}, ["- apple\n- Banana", "가\n나\n다"], ["b\na", "a", "나\n가", ""]),
     ("sorted", {"separator": ","}, ["a, b, c."], ["a, c, b"]),
     ("sorted", {"falling": True}, ["c\nb"], ["b\nc"]),
@@ -143,8 +149,20 @@ KOREAN: list[Case] = [
     ("register", {"level": "polite"}, ["가요. 갑니다.", "OK! 좋아요."], ["가요. 가자.", "이것이 중요", "아니다."]),
     ("register", {"level": "casual"}, ["뭐 해? 밥 먹었어.", "빨리 와!", "나 간다.", "그렇게 하자. 좋지?", "나야."],
      ["뭐 해요?", "갑니다.", "뭐 해? 나 가요.", "사과, 배, 감", ""]),
+    ("register", {"level": "casual"}, ["안녕! 오랜만이야.", "산책 나가자, 응?", "와! 좋다.", "우리 콩이! 가자."],
+     ["안녕하세요! 오랜만이야.", "응? 가요.", "가요, 응?"]),
+    ("register", {"level": "polite"}, ["안녕하세요, 고객님. 감사합니다.", "안녕하세요.", "할머니! 잘 계셨어요?"],
+     ["안녕! 반갑습니다.", "고객님, 확인해 볼게."]),
+    ("register", {"level": "formal"}, ["안녕하세요. 곧 갑니다."], ["안녕하세요. 곧 가요."]),
     ("register", {"level": "plain"}, ["비가 왔다.", "가자. 가는가?"], ["비가 왔어.", "비가 왔습니다.", "다."]),
     ("register", {"level": "nominal"}, ["예산을 정함.\n담당자 없음", "- 운동하기\n- 책 읽기"], ["예산을 정했다.", "운동해요.", ""]),
 ]  # fmt: skip
 
-CASES: list[Case] = [*LENGTH, *WORDING, *LAYOUT, *STRUCTURED, *LETTERS, *KOREAN]
+PARTS: list[Case] = [
+    ("every", {"unit": "sentences", "check": {"kind": "contains", "words": ["cat"]}}, ["A cat. Cat!"], ["A cat, a cat. A dog.", ""]),
+    ("every", {"unit": "points", "check": {"kind": "words", "max": 2}}, ["These are long:\n- a b\n- c", "1. a"], ["- a b c", "a"]),
+    ("first", {"unit": "words", "check": {"kind": "upper"}}, ["STOP: now"], ["Stop NOW", ""]),
+    ("first", {"unit": "lines", "check": {"kind": "upper"}}, ["A B\nc"], ["a\nB"]),
+]  # fmt: skip
+
+CASES: list[Case] = [*PARTS, *LENGTH, *WORDING, *LAYOUT, *STRUCTURED, *LETTERS, *KOREAN]

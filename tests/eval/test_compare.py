@@ -56,7 +56,8 @@ def test_the_base_has_the_loss_that_the_others_were_held_against() -> None:
     found = table("base", "v1.0", "v1.1", v1_1=1.5)
     base = row(found, "base")
     assert (base.eval_loss, base.held_out_rows, base.loss_change) == (4.0, 8, None)
-    assert (base.trainable_parameters, base.seconds, base.size_bytes) == (0, 0.0, 0)
+    # It took nothing to train here, which is no number: its columns are empty.
+    assert (base.trainable_parameters, base.seconds, base.size_bytes, base.cost) == (None,) * 4
     assert row(found, "v1.1").loss_change == pytest.approx(1.5 / 4 - 1)
     assert found.loss_from == "training"
     assert "different_rows" not in notes(found)

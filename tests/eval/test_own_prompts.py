@@ -18,15 +18,17 @@ from javis.eval.suites.instruction import InstructionSuite, mark
 from javis.eval.suites.items import mixed, read_items, version_of
 
 INSTRUCTION, HEALTH = InstructionSuite(), HealthSuite()
-SAMPLES = {
-    row["id"]: row["sample"]
-    for row in map(
-        json.loads,
-        (Path(__file__).parent / "data" / "instruction_samples.jsonl")
-        .read_text("utf-8")
-        .splitlines(),
-    )
-}
+ROWS = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "data" / "instruction_samples.jsonl")
+    .read_text("utf-8")
+    .splitlines()
+]
+SAMPLES = {row["id"]: row["sample"] for row in ROWS}
+OTHERS = {row["id"]: row.get("good", []) for row in ROWS}
+"""Further answers that do what the prompt says, in ways that a check could take amiss."""
+BAD = {row["id"]: row["bad"] for row in ROWS}
+"""Natural answers that miss one thing asked for."""
 
 
 @dataclass
@@ -73,14 +75,23 @@ def test_prompts_are_in_their_language(suite: InstructionSuite | HealthSuite) ->
 
 
 def test_every_kind_of_constraint_is_used_and_known() -> None:
-    used = Counter(c["kind"] for item in INSTRUCTION.items() for c in item.data["constraints"])
-    assert set(used) == set(CHECKS)
+    named = [c for item in INSTRUCTION.items() for c in item.data["constraints"]]
+    named += [c["check"] for c in named if "check" in c]
+    assert {c["kind"] for c in named} == set(CHECKS)
 
 
 @pytest.mark.parametrize("item", INSTRUCTION.items(), ids=lambda item: item.id)
 def test_the_constraints_of_a_prompt_can_be_met_together(item: Item) -> None:
     """By a written answer that does what the prompt says."""
-    assert [name for name, met in mark(item, SAMPLES[item.id]).items() if not met] == []
+    for answer in (SAMPLES[item.id], *OTHERS[item.id]):
+        assert [name for name, met in mark(item, answer).items() if not met] == [], answer
+
+
+@pytest.mark.parametrize("item", INSTRUCTION.items(), ids=lambda item: item.id)
+def test_an_answer_that_misses_something_is_told(item: Item) -> None:
+    assert BAD[item.id]
+    for answer in BAD[item.id]:
+        assert not all(mark(item, answer).values()), answer
 
 
 JUNK = [

@@ -11,8 +11,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from javis.eval.checks import korean, layout, length, letters, structured, wording
+from javis.eval.checks.text import bullets_of, lines_of, numbered_of, sentences_of, words_of
 
 Check = Callable[..., bool]
+_MARKS = ".,!?:;…\"'“”‘’()*"
+
+
+def every(text: str, *, unit: str, check: Mapping[str, Any]) -> bool:
+    """Each sentence, point, line or word meets another constraint."""
+    found = _units(text, unit)
+    return bool(found) and all(_meets(part, check) for part in found)
+
+
+def first(text: str, *, unit: str, check: Mapping[str, Any]) -> bool:
+    """The first sentence, point, line or word meets another constraint."""
+    return any(_meets(part, check) for part in _units(text, unit)[:1])
+
 
 CHECKS: Mapping[str, Check] = {
     "words": length.words,
@@ -53,6 +67,7 @@ CHECKS: Mapping[str, Check] = {
     "table": structured.table,
     "csv": structured.csv_rows,
     "code": structured.code,
+    "clock_time": letters.clock_time,
     "language": letters.language,
     "only": letters.only,
     "upper": letters.upper,
@@ -67,12 +82,24 @@ CHECKS: Mapping[str, Check] = {
     "numbers": letters.numbers,
     "sorted": letters.in_alphabetical_order,
     "register": korean.register,
+    "every": every,
+    "first": first,
 }
 
 
 def check(answer: str, constraint: Mapping[str, Any]) -> bool:
     """Whether `answer` meets a constraint such as `{"kind": "words", "max": 20}`."""
+    return _meets(unicodedata.normalize("NFC", answer).replace("\r\n", "\n").strip(), constraint)
+
+
+def _meets(text: str, constraint: Mapping[str, Any]) -> bool:
     values = dict(constraint)
-    kind = values.pop("kind")
-    text = unicodedata.normalize("NFC", answer).replace("\r\n", "\n").strip()
-    return CHECKS[kind](text, **values)
+    return CHECKS[values.pop("kind")](text, **values)
+
+
+def _units(text: str, unit: str) -> list[str]:
+    if unit == "words":
+        return [word.strip(_MARKS) for word in words_of(text)]
+    if unit == "points":
+        return bullets_of(text) or numbered_of(text)
+    return {"sentences": sentences_of, "lines": lines_of}[unit](text)

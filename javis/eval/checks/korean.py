@@ -33,6 +33,18 @@ _CASUAL = (
     "구나",
     "대",
     "마",
+    "렴",
+    "고",
+)
+
+_GREETING = {
+    "polite": ("안녕하세요", "안녕하십니까", "네", "예", "저기요", "여보세요"),
+    "casual": ("안녕", "응", "어", "야", "얘", "그래", "그치"),
+}
+_EXCLAIMED = ("아", "와", "우와", "오", "음", "자", "앗", "아이고", "하하", "파이팅", "화이팅")
+_VOCATIVE = re.compile(
+    r"(?:\S+ )?(?:[가-힣]+(?:님|씨|께)|[가-힣]*(?:여러분|할아버지|할머니|아버지|어머니|아빠|엄마))"
+    r"|우리 [가-힣]+이"
 )
 
 LEVELS = ("polite", "formal", "friendly", "casual", "plain", "nominal")
@@ -43,10 +55,24 @@ def register(text: str, *, level: str) -> bool:
 
     `polite` (존댓말) is `formal` (합쇼체: -습니다) or `friendly` (해요체: -요); `casual` (반말) is
     해체 or 해라체 (-다); `plain` is 해라체 alone, `nominal` ends in -음, -함, -기. A sentence
-    without Hangul counts for none; there must be one with it.
+    without Hangul counts for none, and there must be one with it. A mere greeting, exclamation or
+    form of address counts only where nothing else is said.
     """
-    endings = [_TAIL.sub("", s) for s in sentences_of(text) if _HANGUL.search(s)]
+    sentences = [s for s in sentences_of(text) if _HANGUL.search(s)]
+    endings = [e for s in sentences if (e := _ending(s, level))]
+    endings = endings or [_TAIL.sub("", s) for s in sentences]
     return bool(endings) and all(_is(level, ending) for ending in endings)
+
+
+def _ending(sentence: str, level: str) -> str:
+    """The sentence up to its ending: "나가자, 응?" ends in 자, and "안녕!" says nothing."""
+    kin = {"formal": "polite", "friendly": "polite"}.get(level, level)
+    said = (*_GREETING.get(kin, ()), *_EXCLAIMED)
+    for part in reversed(re.split(r"[,，]", sentence)):
+        bare = _TAIL.sub("", part).strip()
+        if bare and bare not in said and not _VOCATIVE.fullmatch(bare):
+            return bare
+    return ""
 
 
 def _is(level: str, ending: str) -> bool:

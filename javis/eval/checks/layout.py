@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from javis.eval.checks.text import bullets_of, lines_of, numbered_of, within
 
@@ -33,12 +34,13 @@ def headings(text: str, *, level: int, min: int = 1, max: int | None = None) -> 
     return within(marks.count("#" * level), min, max)
 
 
-def sections(text: str, *, names: Sequence[str]) -> bool:
-    """Each name heads a section of its own, in this order, and something follows each.
+def sections(text: str, *, names: Sequence[str], points: int | None = None) -> bool:
+    """Each name heads a section of its own, in this order, and something follows each, or so many
+    bullet points.
 
     Heads a section: alone on its line, but for `#`, `**`, a number before and a colon after.
     """
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     heads = [_bare(line) for line in lines]
     places: list[int] = []
     for name in names:
@@ -47,7 +49,10 @@ def sections(text: str, *, names: Sequence[str]) -> bool:
         if place < 0 or (places and place <= places[-1] + 1):
             return False
         places.append(place)
-    return bool(places) and places[-1] < len(lines) - 1
+    bodies = [lines[a + 1 : b] for a, b in pairwise([*places, len(lines)])]
+    return all(bodies) and all(
+        points in (None, len(bullets_of("\n".join(body)))) for body in bodies
+    )
 
 
 def bold(text: str, *, min: int = 1, max: int | None = None, italic: bool = False) -> bool:

@@ -16,10 +16,17 @@ _SMALL_WORDS = frozenset(
     )
 )
 _EMOJI = re.compile(
-    "[\U0001f300-\U0001faff\u2600-\u27bf\U0001f1e6-\U0001f1ff\u2b50\u2b55\u231a\u231b]"
+    # A flag is two letters, a keycap a digit in a box.
+    "[\U0001f1e6-\U0001f1ff]{2}|[0-9#*]\ufe0f?\u20e3|"
+    "[\U0001f300-\U0001faff\u2600-\u27bf\u2b50\u2b55\u231a\u231b\u23e9-\u23fa]"
     "(?:[\ufe0f\U0001f3fb-\U0001f3ff]|\u200d[\U0001f300-\U0001faff\u2600-\u27bf])*"
 )
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?")
+_TIME = re.compile(
+    r"(?<!\d)(?:[01]?\d|2[0-4])(?::[0-5]\d|\s*[ap]\.?m\b|\s*o'clock|\s*시(?!간))"
+    r"|\b(?:noon|midnight)\b|정오|자정",
+    re.IGNORECASE,
+)
 _SCRIPTS = {
     "hangul": re.compile(r"[가-힣]"),
     "latin": re.compile(r"[A-Za-z]"),
@@ -104,9 +111,11 @@ def numbers(
     low: float | None = None,
     high: float | None = None,
     order: str = "",
+    parity: str = "",
     only: bool = False,
 ) -> bool:
-    """How many numbers in digits, between which bounds, `rising` or `falling`; `only` numbers."""
+    """How many numbers in digits, between which bounds, `rising` or `falling`, `even` or `odd`;
+    `only` numbers."""
     found = [float(number.replace(",", "")) for number in _NUMBER.findall(text)]
     if only and any(c.isalpha() for c in text):
         return False
@@ -114,9 +123,15 @@ def numbers(
     return (
         within(len(found), min, max)
         and all((low is None or n >= low) and (high is None or n <= high) for n in found)
+        and (not parity or all(n % 2 == (parity == "odd") for n in found))
         and (order != "rising" or all(a < b for a, b in pairs))
         and (order != "falling" or all(a > b for a, b in pairs))
     )
+
+
+def clock_time(text: str) -> bool:
+    """A time of day is named, as 9:00, 9 am, 9시 or noon."""
+    return bool(_TIME.search(text))
 
 
 def in_alphabetical_order(text: str, *, separator: str = "\n", falling: bool = False) -> bool:

@@ -10,6 +10,11 @@ from itertools import pairwise
 from javis.eval.checks.text import bullets_of, lines_of, numbered_of, sentences_of, within, words_of
 
 _HANGUL = re.compile(r"[가-힣]")
+_PER_ONSET = 21 * 28
+_N, _R, _SILENT = 2, 5, 11
+"""Numbers of the first consonants ㄴ, ㄹ and ㅇ."""
+_I_AND_Y = {2, 3, 6, 7, 12, 17, 20}
+"""Numbers of the vowels ㅑ ㅒ ㅕ ㅖ ㅛ ㅠ ㅣ."""
 _QUOTES = "\"'“”‘’`*_ \n"
 
 
@@ -92,13 +97,27 @@ def copies(text: str, *, request: str, answer: bool = True) -> bool:
 
 
 def chained(text: str) -> bool:
-    """Kkeunmaritgi: each line begins with the syllable the one before ends with; no word twice."""
+    """Kkeunmaritgi: each line begins with the syllable the one before ends with, or with what it
+    becomes at a word's start (차례, 예술); no word twice."""
     found = lines_of(text)
     return (
         len(found) > 1
         and len(set(found)) == len(found)
-        and all(before[-1] == after[0] for before, after in pairwise(found))
+        and all(
+            after[0] in (before[-1], _initial_form(before[-1])) for before, after in pairwise(found)
+        )
     )
+
+
+def _initial_form(syllable: str) -> str:
+    """The syllable at the start of a word, by the initial law (두음 법칙): 례 예, 락 낙, 녀 여."""
+    if not _HANGUL.fullmatch(syllable):
+        return syllable
+    onset, rest = divmod(ord(syllable) - ord("가"), _PER_ONSET)
+    if onset not in (_N, _R):
+        return syllable
+    silent = rest // 28 in _I_AND_Y
+    return chr(ord("가") + (_SILENT if silent else _N) * _PER_ONSET + rest)
 
 
 def _pattern(word: str) -> re.Pattern[str]:

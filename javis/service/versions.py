@@ -218,7 +218,8 @@ class VersionService:
     # -- inside ----------------------------------------------------------------------------
 
     def _fits(self, version: Version) -> bool:
-        return same_model(version.base_model, self._engine.info.model)
+        # A bare adapter, which ADAPTER_PATH may name, does not say which base it was made for.
+        return not version.base_model or same_model(version.base_model, self._engine.info.model)
 
     def _serve(self, versions: list[Version]) -> dict[str, str]:
         """Give these to the engine; those that it cannot serve, with the reason."""

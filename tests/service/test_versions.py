@@ -100,7 +100,7 @@ def test_one_published_a_moment_ago_can_be_promoted(service: VersionService, mod
 
 def test_adapter_path_wins(engine: ScriptedEngine, models: Path, tmp_path: Path) -> None:
     registry = Registry(models)
-    pinned = replace(registry.from_path(make_adapter(tmp_path / "mine")), base_model="scripted")
+    pinned = registry.from_path(make_adapter(tmp_path / "mine"))
     service = VersionService(engine, registry, pinned)
     assert service.current() == "mine"
     assert service.pinned

@@ -12,6 +12,7 @@ from javis.cli import app
 from javis.core.errors import UserInputError
 from javis.core.types import Conversation, Feedback, Turn
 from javis.store import new_conversation_id, new_turn_id, now_iso, open_store
+from tests.versions import tiny
 
 
 @pytest.fixture
@@ -50,6 +51,24 @@ def test_export_edit_take_in(data: Path, tmp_path: Path) -> None:
     run("take-in", edited, "--data-dir", data, code=1)
     said = run("export", "--filter", "all", "--output", "-", "--data-dir", data)
     assert json.loads(said)["messages"][-1]["content"] == "Gladly."
+
+
+def test_an_answer_with_a_token_of_the_models_own_is_not_trusted(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny, "TEMPLATE", tiny.TEMPLATE.replace("<|im_end|>", "<|over|>"))
+    model = tiny.write_gguf(tiny.make_model("llama"), "llama", tmp_path / "own.gguf")
+    with open_store(data / "javis.jnl") as store:
+        talk = new_conversation_id()
+        turn = Turn(new_turn_id(), talk, None, now_iso(), "coffee?", "No. <|over|>", "stop")
+        conversation = Conversation(talk, "local", "t", now_iso(), now_iso(), turn.id)
+        votes = [Feedback(turn.id, now_iso(), "good")]
+        store.conversations.import_many([(conversation, [turn], votes)])
+    words = ("export", "--filter", "good", "--output", "-", "--data-dir", data)
+    monkeypatch.setenv("JAVIS_MODEL", str(tmp_path / "nowhere.gguf"))
+    assert len(run(*words).splitlines()) == 2
+    monkeypatch.setenv("JAVIS_MODEL", str(model))
+    assert len(run(*words).splitlines()) == 1
 
 
 def test_export_to_a_file_of_ones_own(data: Path, tmp_path: Path) -> None:

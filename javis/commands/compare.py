@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from javis.commands.evaluate import suites_of
+from javis.commands.model import control_tokens
 from javis.core.settings import Settings
 from javis.core.types import BASE, Version
 from javis.engine import catalog, hardware
@@ -52,7 +53,7 @@ def opened(settings: Settings, store: Store) -> Iterator[CompareService]:
     with suites_of(settings) as suites:
         yield CompareService(
             sources,
-            ReviewService(store, preferences),
+            ReviewService(store, preferences, control_tokens(settings)),
             preferences,
             settings.exports_dir,
             scores=Scores(settings.data_dir / "eval", suites),
@@ -100,14 +101,12 @@ def lines(table: Table) -> Iterator[str]:
             score = row.scores.get(suite)
             value = score.estimate if score else None
             cells.append("-" if value is None else f"{100 * value.value:.1f}")
-        trained = row.version != BASE
         for number, unit in (
             (row.trainable_parameters, "parameters"),
             (row.seconds, "s"),
             (row.size_bytes, "bytes"),
         ):
-            known = trained and number is not None
-            cells.append(shown(number or 0, unit) if known else "-")  # type: ignore[arg-type]
+            cells.append("-" if number is None else shown(number, unit))  # type: ignore[arg-type]
         rows.append(cells)
     widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
     for cells in rows:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from javis.commands.model import control_tokens
 from javis.core.errors import UserInputError
 from javis.core.settings import Settings
 from javis.service.export import Exported, ExportService, Filter, Format
@@ -59,7 +60,7 @@ def take_in(settings: Settings, store: Store, file: Path, say: Say, *, dry_run: 
 
 
 def _service(settings: Settings, store: Store) -> ExportService:
-    review = ReviewService(store, Preferences(store))
+    review = ReviewService(store, Preferences(store), control_tokens(settings))
     return ExportService(store, review, settings.exports_dir)
 
 

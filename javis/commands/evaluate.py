@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from javis.commands.engine import wide_engine
+from javis.commands.model import control_tokens
 from javis.core.evaluation import SUITES, Estimate, Suite, SuiteName, SuiteReport
 from javis.core.settings import Settings
 from javis.service.admission import Admission
@@ -53,7 +54,7 @@ def suites_of(settings: Settings) -> Iterator[Suites]:
 def _own(settings: Settings, store: Store) -> OwnSuites:
     # The sampling of a model plays no part in what was approved.
     preferences = Preferences(store)
-    review = ReviewService(store, preferences)
+    review = ReviewService(store, preferences, control_tokens(settings))
     golden = GoldenService(store, review)
     return OwnSuites(store, review, golden, preferences, judge_of(settings))
 

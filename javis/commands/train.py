@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from javis.commands.evaluate import opened
-from javis.commands.versions import promote
+from javis.commands.model import control_tokens
+from javis.commands.versions import promote, why_unfit
 from javis.core.learning import TERMINAL, JobState, TrainEvent, TrainJob
 from javis.core.settings import Settings
 from javis.core.types import BASE, Version
 from javis.engine import catalog, hardware
+from javis.engine.catalog import Choice
 from javis.service.examining import Examiner
 from javis.service.golden import GoldenService
 from javis.service.learning import Learning, join_learning, train_base
@@ -32,16 +34,26 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class DiskShelf:
-    """The versions on disk, without an engine that serves them."""
+    """The versions on disk, as a server with these settings and this model would serve them."""
 
     settings: Settings
     registry: Registry
+    choice: Choice
 
     def all(self) -> list[Version]:
-        return [Version(BASE, None, "", None), *self.registry.versions()]
+        pinned = self._pinned()
+        found = [*self.registry.versions(), *([pinned] if pinned else [])]
+        return [Version(BASE, None, "", None), *{v.name: v for v in found}.values()]
 
     def current(self) -> str:
-        return self.registry.current()
+        pinned = self._pinned()
+        name = pinned.name if pinned else self.registry.current()
+        fits = [v.name for v in self.all() if why_unfit(v, self.choice) is None]
+        return name if name in fits else BASE
+
+    def _pinned(self) -> Version | None:
+        path = self.settings.adapter_path
+        return self.registry.from_path(path) if path else None
 
     def refresh(self) -> None:
         """Everything is read from disk anyway; a running server looks by itself."""
@@ -56,14 +68,14 @@ def open_learning(settings: Settings, store: Store, say: Say) -> Learning:
     choice = catalog.resolve(settings, hardware.detect())
     path = catalog.obtain(choice, settings, say)
     preferences = Preferences(store, choice.model.sampling)
-    review = ReviewService(store, preferences)
+    review = ReviewService(store, preferences, control_tokens(settings))
     own = OwnSuites(store, review, GoldenService(store, review), preferences, judge_of(settings))
     return join_learning(
         settings,
         store,
         review,
         preferences,
-        DiskShelf(settings, Registry(settings.models_dir)),
+        DiskShelf(settings, Registry(settings.models_dir), choice),
         train_base(choice, path),
         publisher_for(settings.models_dir, choice, path),
         # Its engine is loaded only then, when the trainer's memory is free.

@@ -15,6 +15,7 @@ from javis.core.types import BASE, Version
 from javis.versions.registry import Registry
 
 if TYPE_CHECKING:
+    from javis.engine.catalog import Choice
     from javis.service.thumbs import ThumbCounter
 
 BY = "cli"
@@ -122,8 +123,6 @@ def _require_free(settings: Settings) -> None:
 def _require_fit(settings: Settings, version: Version) -> None:
     """Refuse what the server that these settings start would not serve."""
     from javis.engine import catalog, hardware
-    from javis.engine.adapter import check_adapter
-    from javis.versions import gguf
 
     if version.damaged or version.path is None:
         return  # Whoever switches says so.
@@ -131,18 +130,30 @@ def _require_fit(settings: Settings, version: Version) -> None:
         choice = catalog.resolve(settings, hardware.detect())
     except EngineError:
         return  # Not this command's business: `javis doctor` says more.
-    why = None
-    if not catalog.same_model(version.base_model, choice.model.id):
-        why = f"It was made for {version.base_model}, not for {choice.model.id}."
-    elif choice.engine == "llamacpp":
-        why = gguf.refusal(check_adapter(Path(version.path) / "adapter"))
-    if why:
+    if why := why_unfit(version, choice):
         raise UserInputError(
             "version_refused",
             "Version {name} cannot be used: {why}",
             name=version.name,
             why=why,
         )
+
+
+def why_unfit(version: Version, choice: Choice) -> str | None:
+    """Why a server with this model and engine would not serve a version; None when it would."""
+    from javis.engine.adapter import check_adapter
+    from javis.engine.catalog import same_model
+    from javis.versions import gguf
+
+    if version.damaged or version.path is None:
+        return version.damaged
+    # A bare adapter, which ADAPTER_PATH may name, does not say which base it was made for.
+    if version.base_model and not same_model(version.base_model, choice.model.id):
+        return f"It was made for {version.base_model}, not for {choice.model.id}."
+    folder = Path(version.path)
+    inner = folder / "adapter"
+    adapter = check_adapter(inner if inner.is_dir() else folder)
+    return gguf.refusal(adapter) if choice.engine == "llamacpp" else None
 
 
 def _now(name: str) -> str:

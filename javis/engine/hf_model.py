@@ -116,21 +116,40 @@ def load(folder: Path, quantization: str, device: str) -> Loaded:
     ) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise _refuse(folder, reason.rstrip(".")) from error
-    template = tokenizer.chat_template
-    if isinstance(template, dict):
-        template = template.get("default")
-    if not template:
-        raise _refuse(folder, "it has no chat template: it is not a chat model")
     return Loaded(
         model=model,
         tokenizer=HfTokenizer(tokenizer),
-        chat_template=str(template),
+        chat_template=_chat_template(tokenizer, folder),
         bos_token=tokenizer.bos_token or "",
         eos_token=tokenizer.eos_token or "",
         eos_ids=_eos_ids(model, tokenizer),
         context_tokens=int(getattr(model.config, "max_position_embeddings", 4096)),
         precision=precision,
     )
+
+
+def read_tokenizer(folder: Path) -> tuple[HfTokenizer, str, str, str]:
+    """A model folder's tokenizer, chat template, bos and eos, without its weights. EngineError."""
+    check_folder(folder)
+    from transformers import AutoTokenizer  # heavy
+
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError) as error:
+        raise _refuse(folder, "its tokenizer cannot be read") from error
+    template = _chat_template(tokenizer, folder)
+    return HfTokenizer(tokenizer), template, tokenizer.bos_token or "", tokenizer.eos_token or ""
+
+
+def _chat_template(tokenizer: Any, folder: Path) -> str:
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        template = template.get("default")
+    if not template:
+        raise _refuse(folder, "it has no chat template: it is not a chat model")
+    return str(template)
 
 
 def _load_model(

@@ -22,6 +22,7 @@ from javis.dataset import pii
 from javis.dataset.candidates import Candidate, Reader, Row, judgement_of
 from javis.dataset.control import ControlTokens, literals_in
 from javis.dataset.readiness import Readiness
+from javis.engine.template import ChatTemplate
 from javis.service.approved import Frozen, collect
 from javis.service.preferences import Preferences
 from javis.service.review_index import ReviewIndex, status_count
@@ -46,10 +47,10 @@ class ReviewPage:
     """Of all rated turns: rated, approved, pending, excluded, flagged, and each kind of flag."""
 
 
-def control_tokens_of(engine: Engine) -> set[str]:
-    """The literals that the running model's chat template writes around messages."""
+def control_tokens_of(model: Engine | ChatTemplate) -> set[str]:
+    """The literals that a model's chat template writes around messages."""
     messages = [Message("user", "?"), Message("assistant", "!")]
-    return literals_in("".join(text for text, _ in engine.training_text(messages)))
+    return literals_in("".join(text for text, _ in model.training_text(messages)))
 
 
 class ReviewService:

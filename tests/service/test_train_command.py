@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from javis.commands import train as command
 from javis.core.errors import NotEnoughData, UserInputError
 from javis.core.learning import TrainJob
+from javis.engine.catalog import Choice, EngineName
+from javis.engine.models import BaseModel
 from javis.versions.registry import Registry
 from tests.service.learning import Make, Site, Source, approved
+from tests.versions.making import make_adapter
 
 OPTIONS: dict[str, Any] = {
     "method": None,
@@ -80,12 +86,43 @@ def test_ctrl_c_leaves_the_run_going_on(
     assert site.training.cancel(job.id).state == "cancelled"
 
 
+def choice(model: str = "scripted", engine: EngineName = "transformers") -> Choice:
+    base = BaseModel(model, model, "", "MIT")
+    return Choice(base, engine, "16bit", "cpu", Path("model"), None, None, 0, [])
+
+
 def test_the_versions_on_disk_alone(make_training: Make, tmp_path: Path) -> None:
     site = make_training()
     site.finished(site.start(promote="never"))
-    shelf = command.DiskShelf(site.settings, Registry(site.settings.models_dir))
+    registry = Registry(site.settings.models_dir)
+    shelf = command.DiskShelf(site.settings, registry, choice())
     assert [v.name for v in shelf.all()] == ["base", "v1.0"]
     assert shelf.current() == "base"
     pinned = site.settings.model_copy(update={"adapter_path": tmp_path})
     with pytest.raises(UserInputError):
-        command.DiskShelf(pinned, Registry(site.settings.models_dir)).promote("v1.0", "cli")
+        command.DiskShelf(pinned, registry, choice()).promote("v1.0", "cli")
+
+
+def test_the_version_in_use_is_the_one_that_a_server_would_serve(
+    make_training: Make, tmp_path: Path
+) -> None:
+    site = make_training()
+    site.finished(site.start())
+    registry = Registry(site.settings.models_dir)
+    assert registry.current() == "v1.0"
+    assert command.DiskShelf(site.settings, registry, choice()).current() == "v1.0"
+    assert command.DiskShelf(site.settings, registry, choice("Qwen2.5-7B")).current() == "base"
+    mine = make_adapter(tmp_path / "mine")
+    pinned = site.settings.model_copy(update={"adapter_path": mine})
+    shelf = command.DiskShelf(pinned, registry, choice())
+    assert shelf.current() == "mine"
+    assert shelf.all()[-1].path == str(mine)
+    mine = tmp_path / "ia3"
+    mine.mkdir()
+    key = "base_model.model.model.layers.0.self_attn.k_proj.ia3_l"
+    save_file({key: np.ones((192, 1), np.float32)}, mine / "adapter_model.safetensors")
+    ia3 = {"peft_type": "IA3", "task_type": "CAUSAL_LM", "target_modules": ["k_proj"]}
+    (mine / "adapter_config.json").write_text(json.dumps(ia3))
+    pinned = site.settings.model_copy(update={"adapter_path": mine})
+    assert command.DiskShelf(pinned, registry, choice(engine="llamacpp")).current() == "base"
+    assert command.DiskShelf(pinned, registry, choice()).current() == "ia3"

@@ -28,6 +28,7 @@ from javis.service.learning import train_base
 from javis.service.own_results import forget_gone
 from javis.service.publishing import publisher_for
 from javis.service.review_warming import Warming
+from javis.service.run_purge import forget_purged
 from javis.service.services import Services, join
 from javis.service.tracking import tracking_watchers
 from javis.service.versions import VersionWatcher
@@ -140,6 +141,7 @@ def open_data(settings: Settings, say: Say) -> Store:
         say(f"Answers cut off when JAVIS last ended: {interrupted}. Their texts are kept.")
     store.conversations.purge(PURGE_AFTER_S)
     forget_gone(settings.data_dir / "eval", store)
+    forget_purged(settings.data_dir / "runs", store)
     return store
 
 

@@ -56,12 +56,17 @@ def from_approved(method: Method, approved: Approved) -> RunData:
 
 def count_turns(approved: Approved) -> int:
     """Approved turns, each counted once."""
+    return len(turn_ids(approved))
+
+
+def turn_ids(approved: Approved) -> set[str]:
+    """The turns that anything is learned from."""
     kinds: tuple[Iterable[Example | Pair | Judged], ...] = (
         approved.examples,
         approved.pairs,
         approved.judged,
     )
-    return len({row.turn_id for rows in kinds for row in rows})
+    return {row.turn_id for rows in kinds for row in rows}
 
 
 def example_row(example: Example) -> Row:
@@ -290,4 +295,4 @@ def turns_of(folder: Path) -> dict[str, list[str]]:
         found = json.loads((folder / "data" / "manifest.json").read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return {name: [*turn_ids] for name, turn_ids in found["turn_ids"].items()}
+    return {name: [*ids] for name, ids in found["turn_ids"].items()}

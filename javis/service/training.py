@@ -145,6 +145,7 @@ class TrainingService:
         folder = self._supervisor.folder(job_id)
         if job.state not in RESUMABLE or not (folder / "job.json").is_file():
             raise TrainError("not_resumable", "This run cannot be taken up again.")
+        self._require_approved(job)
         with self._supervisor.reserved() as lock:
             self._keeper.bury()
             fresh: dict[str, Any] = {
@@ -181,6 +182,7 @@ class TrainingService:
             if job.state != "rejected" or job.overridden_by:
                 raise TrainError("not_rejected", "Only a run that the gate refused can be let by.")
             result = require_candidate(self._supervisor, job)
+            self._require_approved(job)
             job = self._store.jobs.update(job_id, overridden_by=by)
         LOG.warning("run %s is published against the gate by %s", job_id, by)
         try:
@@ -241,6 +243,21 @@ class TrainingService:
         if dataset:
             return run_files.from_file(method, dataset, self._exports_dir)
         return run_files.from_approved(method, self._planner.approved())
+
+    def _require_approved(self, job: TrainJob) -> None:
+        """What was deleted or excluded since is not learned after all."""
+        if job.dataset:
+            return
+        turn_ids = run_files.turns_of(self._supervisor.folder(job.id))
+        learned = {turn for part in ("train", "replay") for turn in turn_ids.get(part, ())}
+        gone = learned - run_files.turn_ids(self._planner.approved())
+        if gone:
+            raise TrainError(
+                "turns_gone",
+                "{count} of the answers that this run learned from were deleted since, or are not "
+                "approved any more. Start a new run.",
+                count=len(gone),
+            )
 
     def _launch(
         self,

@@ -1,0 +1,50 @@
+"""What ended runs keep of the users' texts goes when the conversation is gone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from javis.core.learning import TERMINAL
+from javis.engine.files import atomic_file
+from javis.service.run_files import turns_of
+from javis.store import Store
+
+_TURN = "t_"
+"""So begin the turns of this store; rows that were taken in have other names."""
+
+
+def forget_purged(runs_dir: Path, store: Store) -> int:
+    """Remove the rows of turns that were purged, and the checkpoints of their runs; returns how
+    many rows. Such a run cannot be taken up again.
+
+    A run on a file keeps what the file says, as that stays too. One that goes on has its turn
+    when it has ended. OSError when a file cannot be written anew.
+    """
+
+    def is_gone(turn_id: str) -> bool:
+        return turn_id.startswith(_TURN) and store.reviews.conversation_of(turn_id) is None
+
+    gone = 0
+    for job in store.jobs.all():
+        if job.state not in TERMINAL or job.dataset:
+            continue
+        folder = runs_dir / job.id
+        parts = [name for name, ids in turns_of(folder).items() if any(map(is_gone, ids))]
+        found = sum(_forget(folder / "data" / f"{name}.jsonl", is_gone) for name in parts)
+        if found:
+            for checkpoint in folder.glob("checkpoint-*"):
+                shutil.rmtree(checkpoint, ignore_errors=True)
+        gone += found
+    return gone
+
+
+def _forget(path: Path, is_gone: Callable[[str], bool]) -> int:
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    kept = [line for line in lines if not is_gone(json.loads(line)["turn_id"])]
+    if len(kept) < len(lines):
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(b"".join(kept))
+    return len(lines) - len(kept)

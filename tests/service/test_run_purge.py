@@ -1,0 +1,65 @@
+"""What ended runs keep goes with a conversation that is deleted for good."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from javis.app import open_data
+from javis.core.errors import TrainError
+from javis.core.learning import Approved
+from javis.service.run_purge import forget_purged
+from tests.service.learning import Make, Site, Source, approved
+from tests.service.test_review import put
+
+
+def talks(site: Site, count: int) -> Approved:
+    """So many examples of turns that are in the store."""
+    rows = []
+    for example in approved(count).examples:
+        question, answer = (message.content for message in example.messages)
+        (turn,) = put(site.store, (question, answer, "good", None))
+        conversation = site.store.conversations.get_turn(turn, "local").conversation_id
+        rows.append(replace(example, turn_id=turn, conversation_id=conversation))
+    return Approved(tuple(rows))
+
+
+def test_the_rows_of_a_purged_conversation_go_and_the_run_is_not_taken_up(
+    make_training: Make,
+) -> None:
+    site = make_training("slow", source=Source(Approved()))
+    site.source.rows = talks(site, 12)
+    job = site.start()
+    folder, runs = site.supervisor.folder(job.id), site.settings.data_dir / "runs"
+    row = (folder / "data" / "train.jsonl").read_text("utf-8").splitlines()[0]
+    example = next(e for e in site.source.rows.examples if e.turn_id in row)
+    (folder / "checkpoint-2").mkdir()
+    site.store.conversations.delete(example.conversation_id, "local")
+    site.store.conversations.purge(-1)
+    assert forget_purged(runs, site.store) == 0, "it is being trained on"
+    site.training.cancel(job.id)
+    open_data(site.settings, print).close()
+    kept = "".join(path.read_text("utf-8") for path in (folder / "data").glob("*.jsonl"))
+    assert kept.count("turn_id") == 11 and example.turn_id not in kept
+    assert not (folder / "checkpoint-2").exists()
+    assert forget_purged(runs, site.store) == 0
+    rest = [e for e in site.source.rows.examples if e is not example]
+    site.source.rows = Approved(tuple(rest))
+    with pytest.raises(TrainError) as caught:
+        site.training.resume(job.id)
+    assert (caught.value.code, caught.value.values) == ("turns_gone", {"count": 1})
+
+
+def test_a_run_is_not_published_with_what_was_excluded_since(make_training: Make) -> None:
+    site = make_training("worse")
+    job = site.finished(site.start())
+    kept = site.source.rows
+    site.source.rows = Approved(kept.examples[:-20])
+    site.store.conversations.create("local")
+    with pytest.raises(TrainError, match="not approved any more"):
+        site.training.override(job.id, "ann")
+    assert site.registry.versions() == [] and not site.get(job).overridden_by
+    site.source.rows = kept
+    site.store.conversations.create("local")
+    assert site.training.override(job.id, "ann").version == "v1.0"

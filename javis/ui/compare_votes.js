@@ -39,9 +39,11 @@ function votesSentence(v) {
   if (!v.votes) return t("votes.none");
   const sure = v.rows.filter((r) => r.strength);
   if (!v.enough || sure.length < 2) return t("votes.too_few", { votes: number(v.votes), count: number(v.min_votes) });
-  const [best] = sure;
-  const clear = best.version !== v.reference ? best.strength.low > 0 : sure.slice(1).every((r) => r.strength.high < 0);
-  return clear ? t("votes.clear", { version: nameOf(best.version), votes: number(v.votes) }) : t("votes.unclear", { votes: number(v.votes) });
+  const [best, ...others] = sure;
+  // Strengths and their intervals are against the reference, so only that pair can be told apart.
+  const beaten = best.version !== v.reference ? [v.reference] : others.map((r) => r.version);
+  const clear = best.version !== v.reference ? best.strength.low > 0 : others.every((r) => r.strength.high < 0);
+  return clear ? t("votes.clear", { version: nameOf(best.version), others: beaten.map(nameOf).join(", "), votes: number(v.votes) }) : t("votes.unclear", { votes: number(v.votes) });
 }
 
 function strengths(v) {

@@ -181,7 +181,8 @@ def _row(
     train, verdict = _object(report.get("train")), _object(report.get("verdict"))
     losses = _object(verdict.get("losses"))
     is_base = source.name == BASE
-    seconds = 0.0 if is_base else number(train.get("seconds"))
+    # The base took nothing to train here: no numbers, as zeros would look like a bargain.
+    seconds = None if is_base else number(train.get("seconds"))
     loss, before = number(losses.get("candidate")), number(losses.get("base"))
     rows = _whole(verdict.get("rows"))
     means = [e.value for s in common if (e := scores[s].estimate)]
@@ -207,9 +208,9 @@ def _row(
         held_out="" if loss is None else f"{rows}:{before:.6f}" if before else source.name,
         scores=scores,
         mean_score=sum(means) / len(means) if means else None,
-        trainable_parameters=0 if is_base else _whole(train.get("trainable_parameters")),
+        trainable_parameters=None if is_base else _whole(train.get("trainable_parameters")),
         seconds=seconds,
-        size_bytes=source.size_bytes,
+        size_bytes=None if is_base else source.size_bytes,
         peak_memory_bytes=_whole(train.get("peak_memory_bytes")),
         cost=None if seconds is None else cost_of(seconds, prices),
         passed=verdict["passed"] if isinstance(verdict.get("passed"), bool) else None,

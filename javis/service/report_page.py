@@ -8,7 +8,7 @@ from html import escape
 
 import javis
 from javis.eval.charts import Chart
-from javis.eval.comparison import BASE, Row, Score, Table
+from javis.eval.comparison import Row, Score, Table
 from javis.eval.figures import shown
 from javis.service.compare_answers import Answer, Example
 from javis.service.report_words import LANGUAGES, Words
@@ -179,9 +179,6 @@ def _row(words: Words, row: Row, table: Table) -> str:
     cells += [_number(getattr(row, key), unit) for key, unit in _EFFORT]
     for price in ("local", "rented", "serverless"):
         cells.append(_number(getattr(row.cost, price) if row.cost else None, "dollars"))
-    if row.version == BASE:
-        # The base was not trained here: a zero would look like a bargain.
-        cells[-7:] = ["–"] * 7
     return f'<th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells)
 
 

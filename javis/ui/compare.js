@@ -97,19 +97,19 @@ async function loadTable() {
 
 const whole = (value) => number(value);
 const signedPercent = (share) => new Intl.NumberFormat(lang, { style: "percent", maximumFractionDigits: 1, signDisplay: "exceptZero" }).format(share);
-// The base was not trained here: that is nothing to be best at.
-const ofTraining = (row, value) => (row.version === "base" ? null : value);
+// Only what is measured exactly has a best one. Losses and scores are means over some questions:
+// whether they differ beyond chance says the difference to the reference.
 const COLUMNS = [
   { key: "method", title: "versions.method", text: (r) => methodName(r.method), of: (r) => r.method },
   { key: "eval_loss", of: (r) => r.eval_loss, text: (r) => number(r.eval_loss, 3), better: -1 },
   { key: "loss_change", of: (r) => r.loss_change, text: (r) => signedPercent(r.loss_change), better: -1 },
   { key: "perplexity", of: (r) => r.perplexity, text: (r) => number(r.perplexity, 2), better: -1 },
   { key: "mean_score", of: (r) => r.mean_score, text: (r) => points(r.mean_score, 1), better: 1 },
-  { key: "trainable_parameters", of: (r) => ofTraining(r, r.trainable_parameters), text: (r) => whole(r.trainable_parameters), better: -1 },
-  { key: "seconds", of: (r) => ofTraining(r, r.seconds), text: (r) => roughTime(r.seconds), better: -1 },
-  { key: "size_bytes", of: (r) => ofTraining(r, r.size_bytes), text: (r) => megabytes(r.size_bytes), better: -1 },
-  { key: "peak_memory_bytes", of: (r) => ofTraining(r, r.peak_memory_bytes), text: (r) => megabytes(r.peak_memory_bytes), better: -1 },
-  { key: "cost", of: (r) => ofTraining(r, r.cost?.local), text: (r) => money(r.cost.local), better: -1 },
+  { key: "trainable_parameters", of: (r) => r.trainable_parameters, text: (r) => whole(r.trainable_parameters), better: -1, exact: true },
+  { key: "seconds", of: (r) => r.seconds, text: (r) => roughTime(r.seconds), better: -1, exact: true },
+  { key: "size_bytes", of: (r) => r.size_bytes, text: (r) => megabytes(r.size_bytes), better: -1, exact: true },
+  { key: "peak_memory_bytes", of: (r) => r.peak_memory_bytes, text: (r) => megabytes(r.peak_memory_bytes), better: -1, exact: true },
+  { key: "cost", of: (r) => r.cost?.local, text: (r) => money(r.cost.local), better: -1, exact: true },
 ];
 
 function methodName(method) {
@@ -152,8 +152,8 @@ function sortBy(column) {
 
 function bestOf(table, column) {
   const values = table.rows.map(column.of).filter(known);
-  if (!column.better || values.length < 2 || new Set(values).size < 2) return null;
-  return column.better > 0 ? Math.max(...values) : Math.min(...values);
+  if (!column.exact || values.length < 2 || new Set(values).size < 2) return null;
+  return Math.min(...values);
 }
 
 function drawTable() {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import zipfile
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from javis.core.arena import Duel, End
+from javis.core.evaluation import ItemResult
 from javis.core.types import Turn
 from javis.engine.scripted import ScriptedEngine, echo
+from javis.eval.suites import suites
 from javis.store import new_turn_id, now_iso
 from javis.store.duels import new_duel_id
 from tests.e2e.conftest import Open
@@ -122,6 +125,46 @@ def test_versions_stand_side_by_side(open_page: Open, evaluated: Served) -> None
     expect(page.locator("#jv-compare-body")).to_contain_text("Choose at least one version")
 
 
+def answered(site: Served, right: dict[str, set[int]], items: int) -> None:
+    """Results of `health` on the disk: which of the first items each version got right."""
+    known = site.services.evaluation._known
+    suite = suites()["health"]
+    for version in (v for v in site.services.versions.all() if v.name in right):
+        for n, item in enumerate(suite.items()[:items]):
+            score = float(n in right[version.name])
+            result = ItemResult(item.id, item.language, item.group, score, ("x",))
+            known.cache.append(known.subject(version), "health", suite.data_version, result)
+
+
+@pytest.mark.parametrize(("ours", "mark"), [(22, ""), (38, "is-up")])
+def test_only_what_is_more_than_chance_stands_out(
+    open_page: Open, tmp_path: Path, ours: int, mark: str
+) -> None:
+    """The base has twenty of forty right, half of which v1.0 has wrong in the first case."""
+    with serve(tmp_path, scripted(versions=("v1.0",))) as fresh:
+        first = 10 if ours < 30 else 0
+        right = {"base": set(range(20)), "v1.0": set(range(first, first + ours))}
+        answered(fresh, right, 40)
+        page = open_page("#compare/table", server=fresh)
+        table = page.locator("#jv-compare-table")
+        change = table.locator('tr[data-version="v1.0"] .jv-change').first
+        expect(change).to_have_class(re.compile(f"^jv-change {mark}$".replace(" $", "$")))
+        expect(table.locator("td.is-best")).to_have_count(0)
+        # Textbook intervals of these shares, which the bootstrap comes near to.
+        bars = page.locator('[data-figure="benchmark"] .jv-level-track')
+        for bar, share in zip(bars.all(), (20 / 40, ours / 40), strict=True):
+            half = 2.02 * math.sqrt(share * (1 - share) / 39)
+            track, value, whisker = (
+                box.bounding_box() or {} for box in (bar, *bar.locator("i").all())
+            )
+            assert value["x"] == pytest.approx(track["x"], abs=1)
+            assert value["width"] / track["width"] == pytest.approx(share, abs=0.005)
+            low = (whisker["x"] - track["x"]) / track["width"]
+            high = low + whisker["width"] / track["width"]
+            ends = (share - half, min(1, share + half))
+            assert (low, high) == pytest.approx(ends, abs=0.03)
+
+
 def test_the_table_shows_what_was_measured(open_page: Open, evaluated: Served) -> None:
     page = open_page("#compare/table", server=evaluated)
     reports = evaluated.services.evaluation.reports(["v1.0"])
@@ -224,7 +267,8 @@ def test_votes_are_shown_with_what_can_be_said(open_page: Open, tmp_path: Path) 
         vote(fresh, "right", 4)
         vote(fresh, "both_bad", 2)
         page.reload()
-        expect(body).to_contain_text("v1.0 is preferred, after 36 votes", timeout=20_000)
+        preferred = "v1.0 is preferred to Base model, after 36 votes"
+        expect(body).to_contain_text(preferred, timeout=20_000)
         won = [t.strip() for t in body.locator('tr[data-version="v1.0"] > *').all_inner_texts()]
         assert won == ["v1.0", "36", "30", "4", "0", "2", "–"]
         expect(body.locator(".jv-measure")).to_have_count(2)

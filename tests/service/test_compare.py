@@ -421,7 +421,8 @@ def test_the_summary_reads_back_as_numbers(site: Site) -> None:
     assert float(ours["knowledge"]) == 0.75
     assert float(ours["knowledge_low"]) < 0.75 < float(ours["knowledge_high"])
     assert int(ours["knowledge_items"]) == 12
-    assert base["loss_change"] == ""
+    effort = ("trainable_parameters", "seconds", "size_bytes", "cost_local", "cost_serverless")
+    assert {base[name] for name in ("loss_change", *effort)} == {""}
 
 
 @pytest.mark.usefixtures("undrawn")

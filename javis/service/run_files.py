@@ -38,7 +38,7 @@ class RunData:
     first_at: str = ""
     last_at: str = ""
     approved: int = 0
-    """Approved turns of any kind; the schedule counts from here."""
+    """Approved turns of any kind, learned from or not; the schedule counts from here."""
 
 
 def from_approved(method: Method, approved: Approved) -> RunData:

@@ -114,7 +114,8 @@ class TrainingService:
             phase="preparing",
             dry_run=dry_run,
             dataset=dataset or "",
-            data={"parent": current.name if current else None},
+            # Here already: the schedule must not take a run that could not start for none.
+            data={"approved": data.approved, "parent": current.name if current else None},
         )
         with self._supervisor.reserved() as lock:
             self._keeper.bury()
@@ -179,16 +180,17 @@ class TrainingService:
         """Publish a candidate that the gate refused, and put it to use. It is written down."""
         with self._store.db.storage.exclusive():
             job = self._store.jobs.get(job_id)
-            if job.state != "rejected" or job.overridden_by:
+            if job.state != "rejected" or job.version:
                 raise TrainError("not_rejected", "Only a run that the gate refused can be let by.")
             result = require_candidate(self._supervisor, job)
             self._require_approved(job)
+            before = job.overridden_by
             job = self._store.jobs.update(job_id, overridden_by=by)
         LOG.warning("run %s is published against the gate by %s", job_id, by)
         try:
             self._outcome.publish(job, result, by, promote=True)
         except JavisError:
-            self._store.jobs.update(job_id, overridden_by="")
+            self._store.jobs.update(job_id, overridden_by=before)
             raise
         return self._store.jobs.get(job_id)
 
@@ -220,7 +222,7 @@ class TrainingService:
             progress=progress,
             log_tail=self._supervisor.log_tail(job_id),
             resumable=job.state in RESUMABLE and has_files,
-            can_override=job.state == "rejected" and not job.overridden_by,
+            can_override=job.state == "rejected" and not job.version,
         )
 
     def events(self, job_id: str, after: int = 0) -> list[TrainEvent]:
@@ -240,9 +242,11 @@ class TrainingService:
     # -- inside ----------------------------------------------------------------------------
 
     def _data(self, method: Method, dataset: str | None) -> run_files.RunData:
+        approved = self._planner.approved()
         if dataset:
-            return run_files.from_file(method, dataset, self._exports_dir)
-        return run_files.from_approved(method, self._planner.approved())
+            data = run_files.from_file(method, dataset, self._exports_dir)
+            return replace(data, approved=run_files.count_turns(approved))
+        return run_files.from_approved(method, approved)
 
     def _require_approved(self, job: TrainJob) -> None:
         """What was deleted or excluded since is not learned after all."""

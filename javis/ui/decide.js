@@ -35,7 +35,7 @@ function outcomeParts(job, events, log, width) {
 
 function outcomeSentence(job) {
   if (job.dry_run && job.state === "succeeded") return t("decide.dry");
-  if (job.overridden_by) return t("decide.overridden", { version: job.version || "", by: job.overridden_by });
+  if (job.overridden_by && job.version) return t("decide.overridden", { version: job.version || "", by: job.overridden_by });
   if (job.reason_text) return job.reason_text;
   if (job.state === "rejected") return gateSentence({ name: job.reason, passed: false, values: job.reason_values });
   if (job.state === "succeeded" && job.verdict) return verdictSentence(job.verdict, job.version);

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import replace
+import errno
+import json
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -101,6 +103,40 @@ def test_a_run_that_failed_is_not_tried_again_and_again(make_training: Make) -> 
     for _ in range(5):
         clock.now += datetime.timedelta(hours=1)
         assert schedule.tick() is None
+
+
+def test_a_run_that_could_not_start_is_not_tried_again_and_again(
+    make_training: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    site = make_training(source=Source(fresh(20, clock)))
+    Preferences(site.store).set_schedule(turns=10)
+    schedule = scheduled(site, clock)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("javis.service.training.run_files.write", full)
+    with pytest.raises(OSError):
+        schedule.tick()
+    for _ in range(3):
+        clock.now += datetime.timedelta(hours=1)
+        assert schedule.tick() is None
+    assert [job.reason for job in site.training.jobs()] == ["run_not_written"]
+
+
+def test_a_run_on_a_file_makes_no_turn_new(make_training: Make) -> None:
+    clock = Clock()
+    site = make_training(source=Source(fresh(20, clock)))
+    Preferences(site.store).set_schedule(turns=10)
+    schedule = scheduled(site, clock)
+    rows = [{"messages": [asdict(m) for m in e.messages]} for e in approved(12).examples]
+    site.settings.exports_dir.mkdir()
+    path = site.settings.exports_dir / "mine.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    site.finished(site.start(dataset=path.name))
+    assert schedule.due().new_turns == 0
+    assert schedule.tick() is None
 
 
 def test_too_little_for_any_method_waits(make_training: Make) -> None:

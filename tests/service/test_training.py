@@ -616,6 +616,24 @@ def test_killed_between_publishing_and_writing_it_down(
     assert second.versions.current() == "v1.0"
 
 
+def test_killed_while_it_is_published_against_the_gate(make: Make) -> None:
+    class Killed(BaseException):
+        """As kill -9: nothing after it runs."""
+
+    def kill(folder: Path) -> dict[str, Any]:
+        raise Killed
+
+    first = make("worse", prove=kill)
+    job = first.finished(first.start())
+    with pytest.raises(Killed):
+        first.training.override(job.id, "ann")
+    second = restart(first, make)
+    assert second.training.job(job.id).can_override
+    done = second.training.override(job.id, "bob")
+    assert (done.version, done.overridden_by) == ("v1.0", "bob")
+    assert second.versions.current() == "v1.0"
+
+
 def test_two_servers_bring_one_run_to_one_end(make: Make) -> None:
     proofs = []
 

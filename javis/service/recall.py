@@ -67,7 +67,10 @@ class Recall:
         """
         if not self._preferences.use_corrections():
             return None
-        questions = {i: q for i, (q, o) in self._questions().items() if o == owner}
+        corrected = self._questions()
+        # Asked anew each time: a conversation may be deleted and brought back.
+        owners = self._store.conversations.owners({c for _, c in corrected.values()})
+        questions = {i: q for i, (q, c) in corrected.items() if owners.get(c) == owner}
         for turn_id, cosine in self._vectors.closest(text, questions)[:TRIES]:
             if cosine < SIMILAR:
                 break
@@ -119,20 +122,15 @@ class Recall:
             LOG.exception("the corrections could not be made ready as examples")
 
     def _questions(self) -> dict[str, tuple[str, str]]:
-        """Question and owner of every corrected turn."""
+        """Question and conversation of every corrected turn, deleted ones too."""
         revision = self._store.feedback.revision
         with self._lock:
             known, questions = self._corrected
         if known == revision:
             return questions
         corrected = [i for i, f in self._store.feedback.all_current().items() if f.correction]
-        turns = self._store.conversations.turns_by_id(corrected)
-        owners = self._store.conversations.owners({t.conversation_id for t in turns.values()})
-        questions = {
-            i: (t.user, owners[t.conversation_id])
-            for i, t in turns.items()
-            if t.conversation_id in owners
-        }
+        turns = self._store.conversations.turns_by_id(corrected, deleted=True)
+        questions = {i: (t.user, t.conversation_id) for i, t in turns.items()}
         with self._lock:
             self._corrected = (revision, questions)
         return questions

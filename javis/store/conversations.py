@@ -174,10 +174,10 @@ class ConversationStore:
         rows = self._turns.peek_by("conversation_id", conversation_id)
         return [turn_from_row(row) for _, row in rows]
 
-    def turns_by_id(self, turn_ids: Iterable[str]) -> dict[str, Turn]:
-        """Those of the turns that are there and not in a deleted conversation, by id."""
+    def turns_by_id(self, turn_ids: Iterable[str], *, deleted: bool = False) -> dict[str, Turn]:
+        """Those of the turns that are there, by id; deleted conversations only with `deleted`."""
         found = (row for id_ in turn_ids for _, row in self._turns.peek_by("id", id_))
-        return {row["id"]: turn_from_row(row) for row in found if self._shown(row)}
+        return {row["id"]: turn_from_row(row) for row in found if deleted or self._shown(row)}
 
     def owners(self, conversation_ids: Iterable[str]) -> dict[str, str]:
         """Who owns each of the conversations that are there and not deleted."""

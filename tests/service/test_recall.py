@@ -72,6 +72,16 @@ def test_a_correction_that_was_taken_back_or_deleted_is_gone(make: Make) -> None
     assert say(app, question).sources == ()
 
 
+def test_a_deletion_that_is_undone_brings_the_correction_back(make: Make) -> None:
+    app = make(answer=tell)
+    first = corrected(app, "Who wrote Hamlet?", "Shakespeare did.")
+    app.services.library.delete("anna", first.conversation_id)
+    # Whatever is rated meanwhile, the correction must not be forgotten.
+    corrected(app, "How do I bake bread?", "With flour.")
+    app.services.library.restore("anna", first.conversation_id)
+    assert say(app, "Who is the author of Hamlet?").sources == (f"correction:{first.id}",)
+
+
 def test_an_example_never_crowds_out_the_conversation(make: Make) -> None:
     app = make(answer=tell, context_tokens=60)
     corrected(app, "Who wrote Hamlet?", "Shakespeare " * 40)

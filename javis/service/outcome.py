@@ -19,6 +19,7 @@ from javis.service.examining import Answers, CannotAnswer, Examiner, Interrupted
 from javis.service.preferences import Preferences
 from javis.service.run_files import LINE, turns_of
 from javis.store import Store, now_iso
+from javis.train.config import USED
 from javis.train.process import Worker
 from javis.train.supervisor import Supervisor
 from javis.versions.publish import Proof, Publisher
@@ -254,7 +255,7 @@ class Outcome:
         return None
 
     def _metadata(self, job: TrainJob, by: str) -> dict[str, Any]:
-        wanted = job.hyperparameters
+        wanted = {k: v for k, v in job.hyperparameters.items() if k in USED[job.method]}
         config = {
             "method": job.method,
             "epochs": wanted.get("epochs"),

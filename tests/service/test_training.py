@@ -59,6 +59,15 @@ def test_from_rows_to_the_version_that_answers(make: Make) -> None:
     assert (again.version, site.registry.metadata("v1.1")["parent"]) == ("v1.1", "v1.0")
 
 
+def test_a_version_names_only_the_values_that_its_method_uses(make: Make) -> None:
+    site = make()
+    job = site.finished(site.start("ia3"))
+    config = site.registry.metadata(job.version or "")["training_config"]
+    assert (config["lora_r"], config["lora_alpha"]) == (None, None)
+    assert {"rank", "alpha", "beta", "replay"}.isdisjoint(config["hyperparameters"])
+    assert config["hyperparameters"]["batch_size"] == job.hyperparameters["batch_size"]
+
+
 def test_held_out_conversations_are_never_learned_from(make: Make) -> None:
     site = make("slow")
     job = site.start("dpo")

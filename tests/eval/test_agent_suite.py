@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from itertools import product
+from pathlib import Path
 from statistics import mean
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,6 +20,7 @@ from javis.core.types import Message
 from javis.eval.agent import tools
 from javis.eval.agent.calculator import calculate
 from javis.eval.checks import CHECKS as COMMON
+from javis.eval.suites import agent, instruction
 from javis.eval.suites.agent import CHECKS, MAX_CALLS, AgentSuite, failed
 
 SUITE = AgentSuite()
@@ -207,3 +212,22 @@ def test_a_call_where_none_is_needed_is_wrong() -> None:
 
 def test_an_empty_answer_passes_nothing() -> None:
     assert failed(" ", [{"kind": "excludes", "words": ["x"]}]) == ["excludes"]
+
+
+def imported(module: ModuleType) -> set[ModuleType]:
+    """The modules of JAVIS that a module takes something from."""
+    found = set()
+    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("javis."):
+            owner = import_module(str(node.module))
+            parts = [getattr(owner, alias.name) for alias in node.names]
+            found |= {part if isinstance(part, ModuleType) else owner for part in parts}
+    return found
+
+
+@pytest.mark.parametrize("suite", [agent, instruction], ids=lambda suite: suite.__name__)
+def test_all_that_marks_an_answer_is_in_the_version_of_the_data(suite: ModuleType) -> None:
+    """Or results of another marking would count."""
+    marking = set(suite._MARKING)
+    used = set().union(*map(imported, marking))
+    assert {m.__name__ for m in used - marking} == set()

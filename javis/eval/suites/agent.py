@@ -15,7 +15,8 @@ from typing import Any
 
 from javis.core.evaluation import Asker, Item, ItemResult, SuiteName
 from javis.core.types import Message
-from javis.eval import checks, short_answers
+from javis.dataset import control, repetition
+from javis.eval import checks, short_answers, symptoms, text_match
 from javis.eval.agent import calculator, calls, conclusion, plans, schema, tools
 from javis.eval.checks import korean, layout, length, letters, structured, text, wording
 from javis.eval.suites.items import DATA, read_items, version_of
@@ -44,6 +45,7 @@ CHECKS: Mapping[str, Callable[..., bool]] = {
 _MARKING = (
     *(calculator, calls, conclusion, plans, schema, tools, short_answers),
     *(checks, korean, layout, length, letters, structured, text, wording),
+    *(symptoms, text_match, control, repetition),
 )
 
 

@@ -220,11 +220,6 @@ def _place(match: Match) -> tuple[tuple[str, str], int]:
     return (match.second, match.first), {0: 1, 1: 0, 2: 2}[place]
 
 
-def _rank(row: Standing) -> tuple[bool, float, int]:
-    """The strongest first; those of whom nothing is known last, by their votes."""
-    return row.strength is None, -row.strength.value if row.strength else 0.0, -row.votes
-
-
 def _known_reference(matches: Sequence[Match], wanted: str) -> str:
     """The version in use, or the one with the most votes while that one has none."""
     names = sorted({name for match in matches for name in (match.first, match.second)})

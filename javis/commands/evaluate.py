@@ -104,14 +104,17 @@ def follow(service: EvalService, run: EvalRun, say: Say) -> EvalRun:
 
 
 def table(reports: Sequence[SuiteReport]) -> Iterator[str]:
-    """A line for each suite and version: score, interval, and what so many items show."""
-    yield f"{'suite':<12} {'version':<10} {'items':>9}  {'score':<22} {'shows':>7}  more"
+    """A line for each suite and version: score, interval, what so many items show, and how many
+    would show 5 points."""
+    head = f"{'suite':<12} {'version':<10} {'items':>9}  {'score':<22} {'shows':>7} {'for ±5':>7}"
+    yield f"{head}  more"
     for report in sorted(reports, key=lambda r: (SUITES.index(r.suite), r.subject.version)):
         items = f"{report.done}/{report.items}"
         shows = "" if report.detects is None else f"±{100 * report.detects:.1f}"
+        needed = "" if report.items_for_5_points is None else f"{report.items_for_5_points}"
         yield (
             f"{report.suite:<12} {report.subject.version:<10} {items:>9}  "
-            f"{_score(report.score):<22} {shows:>7}  {_figures(report.figures)}"
+            f"{_score(report.score):<22} {shows:>7} {needed:>7}  {_figures(report.figures)}"
         ).rstrip()
 
 

@@ -133,3 +133,5 @@ class SuiteReport:
     detects: float | None
     """The smallest difference to another version that this many items would show (80 % power)."""
     finished_at: str
+    items_for_5_points: int | None = None
+    """How many items would show a difference of 5 points of 100 (80 % power)."""

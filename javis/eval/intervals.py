@@ -23,7 +23,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(good: int, total: int, confidence: float = 0.95) -> Interval:
+def wilson(good: float, total: int, confidence: float = 0.95) -> Interval:
     """The share `good / total` with Wilson's interval; (0.5, 0, 1) when there is nothing yet.
 
     Unlike the textbook one it is never empty and never leaves 0 to 1, also for 3 of 3.

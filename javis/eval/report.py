@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from javis.core.evaluation import Estimate, ItemResult, Subject, Suite, SuiteReport
 from javis.eval.intervals import bootstrap_ratio, wilson
-from javis.eval.power import detectable, spread_of
+from javis.eval.power import detectable, items_needed, spread_of
 
 RESAMPLES = 10_000
 GROUP_RESAMPLES = 2_000
@@ -48,14 +48,16 @@ def make_report(
         tokens=sum(result.tokens for result in done),
         detects=detectable(spread_of(scores), len(scores)) if scores else None,
         finished_at=finished_at or datetime.now(UTC).isoformat(timespec="seconds"),
+        items_for_5_points=items_needed(spread_of(scores), 0.05) if scores else None,
     )
 
 
 def estimate(scores: Sequence[float], resamples: int = RESAMPLES) -> Estimate:
     """The mean of scores from 0 to 1 with its 95 % interval."""
-    if len(set(scores)) == 1 and scores[0] in (0.0, 1.0):
-        # Drawing again from equal answers says that all are so; Wilson knows better.
-        return Estimate(*wilson(int(sum(scores)), len(scores)))
+    if len(set(scores)) == 1 and (len(scores) > 1 or scores[0] in (0.0, 1.0)):
+        # Drawing again from equal scores says that all are so; Wilson knows better. None of this
+        # mean spread more than those that are right or wrong, which he has in mind.
+        return Estimate(*wilson(sum(scores), len(scores)))
     drawn = bootstrap_ratio(scores, [1.0] * len(scores), resamples=resamples)
     return Estimate(drawn.value, max(0.0, drawn.low), min(1.0, drawn.high))
 

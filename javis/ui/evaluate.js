@@ -10,7 +10,6 @@ const EV = {
 };
 const SAMPLES = [20, 50, 100, null];
 const EVAL_MS = 1000;
-const FIVE_POINTS = 0.05;
 
 const suiteKey = (name) => name.replaceAll("-", "_");
 const suiteName = (name) => t(`suite.${suiteKey(name)}`);
@@ -197,14 +196,12 @@ function suiteResult(suite, rows) {
 const points = (share, digits = 0) => number(100 * share, digits);
 const scoreWords = (e) => t("eval.score", { score: points(e.value, 1), low: points(e.low), high: points(e.high) });
 
-// The spread of the answers is in the smallest difference that so many items show.
-const itemsFor = (report, difference) => Math.ceil(report.done * (report.detects / difference) ** 2);
-
 function enoughWords(report, suite) {
   const asked = t("eval.asked", { done: number(report.done), items: number(suite.items) });
   if (!known(report.detects)) return asked;
   const found = t("eval.detects", { points: points(report.detects, 1) });
-  return report.detects <= FIVE_POINTS ? `${asked} · ${found}` : `${asked} · ${found} · ${t("eval.needs", { items: number(itemsFor(report, FIVE_POINTS)), points: number(100 * FIVE_POINTS) })}`;
+  const needed = report.items_for_5_points;
+  return needed <= report.done ? `${asked} · ${found}` : `${asked} · ${found} · ${t("eval.needs", { items: number(needed), points: number(5) })}`;
 }
 
 // Numbers of the suite beside its score, a column for each version.

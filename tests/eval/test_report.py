@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import random
-from statistics import NormalDist
+from statistics import NormalDist, stdev
 
 import pytest
 
+from javis.commands.evaluate import table
 from javis.core.evaluation import ItemResult, Subject
 from javis.eval.power import POWER, detectable, items_needed, spread_of
 from javis.eval.report import distinct, estimate, make_report
@@ -33,13 +34,16 @@ def test_the_numbers_of_a_report() -> None:
     assert {name: e.value for name, e in report.groups.items()} == {"even": 1.0, "odd": 0.25}
     assert {name: e.value for name, e in report.languages.items()} == {"ko": 1.0, "en": 0.25}
     assert (report.seconds, report.tokens) == (3.0, 42)
+    # 2.8 standard errors: (1.96 + 0.84) of the spread of these five and one of each end.
+    spread = stdev([1.0, 0.0, 1.0, 0.5, 1.0, 1.0, 0.0])
+    assert report.items_for_5_points == math.ceil((2.8016 * spread / 0.05) ** 2)
 
 
 def test_loss_and_perplexity_are_by_token_and_not_by_answer() -> None:
     results = [result(0, None, nll=20.0, tokens=10), result(1, None, nll=1.0, tokens=1)]
     report = make_report(SumSuite(name="held-out"), BASE, results, 2)
     assert report.score is None
-    assert report.detects is None
+    assert (report.detects, report.items_for_5_points) == (None, None)
     assert report.figures["loss"] == pytest.approx(21 / 11)
     assert report.figures["perplexity"] == pytest.approx(math.exp(21 / 11))
     worst = [result(0, None, nll=1e6, tokens=1), result(1, None, nll=math.inf, tokens=1)]
@@ -64,6 +68,9 @@ def test_equal_answers_are_not_taken_for_certain() -> None:
     assert all_right.value == all_right.high == 1
     assert 0.8 < all_right.low < 0.9  # Wilson: 20 of 20
     assert estimate([0.0] * 20).high == pytest.approx(1 - all_right.low)
+    half = estimate([0.5] * 4)
+    # Wilson 1927 for 2 of 4.
+    assert (half.value, half.low, half.high) == pytest.approx((0.5, 0.1500, 0.8500), abs=5e-5)
     one = estimate([0.4])
     assert (one.low, one.high) == (0, 1)
 
@@ -119,3 +126,11 @@ def test_the_spread_of_equal_scores_is_not_nothing() -> None:
     assert spread_of([]) == 0.5
     assert 0.15 < spread_of([1.0] * 20) < 0.35
     assert spread_of([1.0, 0.0] * 200) == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_command_line_says_how_many_items_five_points_need() -> None:
+    report = make_report(SumSuite(), BASE, [result(n, float(n % 2)) for n in range(20)], 20)
+    head, line = table([report])
+    start = head.index("for ±5")
+    assert line[start : start + 6].strip() == str(report.items_for_5_points)
+    assert 700 < int(line[start : start + 6]) < 900

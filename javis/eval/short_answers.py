@@ -14,15 +14,25 @@ LETTERS = "ABCD"
 _MAX_GUESSES = 3
 _SHORT_WORDS = 3
 _SEPARATOR = re.compile(r"[,;/\n]|\b(?:or|and)\b|(?<=\S)(?:이나|또는)\s")
+_HEAD = re.compile(r":\s|\s\(|\s[–—-]\s|[.!]\s")
+"""What ends the answer proper; what follows may list what it is about."""
+_LEAD_IN = re.compile(r"\A[^:\n]*:\s")
+_WRITTEN_OUT = re.compile(r"[\d\s.,+\-*/()×÷…·]+(?==)")
+"""The left side of an equation: the way to an answer, not an answer."""
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _PARTICLES = "은는이가을를의에로와과도만라입였인야"
 """What may follow a Korean word of one syllable; after a longer one anything may."""
 _DENIED_BEFORE = re.compile(r"(?:\bnot|n't|\bnever)\s+(?:(?:in|the|an|a)\s+){0,2}$")
 _DENIED_AFTER = re.compile(r"^[가-힣]{0,3}\s*(?:이|가|은|는)?\s*아(?:니|닌|닙)")
-_LETTER_FIRST = re.compile(r"^[\W_]*([A-D])(?=$|[^\w\s]|\s*[\n.):]|[가-힣]|\s+[^a-z\s])")
+# A small letter counts where nothing but a mark follows: "a", "b) Sydney", but not "a city".
+_LETTER_FIRST = re.compile(
+    r"^[\W_]*([A-D](?=$|[^\w\s]|\s*[\n.):]|[가-힣]|\s+[^a-z\s])"
+    r"|[a-d](?=[\W_]*$|\s*[.):]\s|\s*\n|[가-힣]))"
+)
 _LETTER_NAMED = re.compile(
     r"(?:\b[Aa]nswer|\b[Oo]ption|\b[Cc]hoice|정답|답|보기)"
-    r"(?:\s+is|\s*은|\s*는|\s*이)?[\s:*(\"']*([A-D])(?![A-Za-z])"
+    r"(?:\s+is|\s*은|\s*는|\s*이)?[\s:*(\"']*"
+    r"([A-D](?![A-Za-z])|[a-d](?=[\W_]*$|\s*[.):*]|\s*\n|[가-힣]))"
 )
 
 _MORE_LETTERS = re.compile(
@@ -39,15 +49,34 @@ def plain(text: str) -> str:
 
 def guessing(answer: str, question: str) -> bool:
     """Whether an answer lists many things where one was asked for."""
-    numbers = set(_NUMBER.findall(plain(answer))) - set(_NUMBER.findall(plain(question)))
-    parts = [part for part in _SEPARATOR.split(answer) if part.strip()]
+    numbers = set(_NUMBER.findall(_WRITTEN_OUT.sub(" ", plain(answer)))) - set(
+        _NUMBER.findall(plain(question))
+    )
+    listed = _LEAD_IN.sub("", answer)
+    parts = [part for part in _SEPARATOR.split(listed) if part.strip()]
     short = [part for part in parts if len(part.split()) <= _SHORT_WORDS]
     return len(numbers) > _MAX_GUESSES or len(short) > _MAX_GUESSES
 
 
-def named(answer: str, accepted: Sequence[str]) -> str | None:
-    """The first of `accepted` that the answer gives, or None."""
+def answered(
+    answer: str, question: str, accepted: Sequence[str], namesakes: Sequence[str] = ()
+) -> str | None:
+    """The first of `accepted` that is given as the answer, or None where it is one guess of many.
+
+    "Five rings: blue, yellow, black, green and red" answers before it lists.
+    """
+    for text in (_HEAD.split(answer.strip(), maxsplit=1)[0], answer):
+        if not guessing(text, question) and (found := named(text, accepted, namesakes)):
+            return found
+    return None
+
+
+def named(answer: str, accepted: Sequence[str], namesakes: Sequence[str] = ()) -> str | None:
+    """The first of `accepted` that the answer gives, or None; `namesakes` are others who are called
+    so too (Percy Shelley) and do not count."""
     text = plain(answer)
+    for other in namesakes:
+        text = _pattern(plain(other)).sub(" ", text)
     for wanted in accepted:
         for found in _pattern(plain(wanted)).finditer(text):
             denied = _DENIED_BEFORE.search(text[: found.start()]) or _DENIED_AFTER.search(
@@ -92,7 +121,7 @@ def chosen(answer: str, options: Sequence[str]) -> int | None:
         return given[0] if len(given) == 1 else None
     if _MORE_LETTERS.match(text[letters[-1].end() :]):
         return None
-    index = LETTERS.index(letters[-1][1])
+    index = LETTERS.index(letters[-1][1].upper())
     beside = _given(text[letters[-1].end() :].split("\n", 1)[0], options)
     return index if index < len(options) and (not beside or index in beside) else None
 

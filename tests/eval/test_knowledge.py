@@ -96,6 +96,21 @@ def test_who_does_not_gets_none(item: Item) -> None:
         assert result.score == 0, words
 
 
+@pytest.mark.parametrize(
+    ("id_", "answer", "score"),
+    [
+        *(("ko-short-010", "태조 왕건", 0), ("ko-short-010", "태조 이성계", 1)),
+        *(("ko-short-011", "조선민주주의인민공화국", 0), ("ko-short-011", "고조선입니다.", 1)),
+        *(("en-short-044", "Percy Bysshe Shelley", 0), ("en-short-044", "Mary Shelley", 1)),
+        ("en-short-060", "There are five rings: blue, yellow, black, green, and red.", 1),
+        ("ko-short-057", "1+2+3+4+5+6+7+8+9+10=55입니다.", 1),
+    ],
+)
+def test_answers_that_are_easily_taken_amiss(id_: str, answer: str, score: float) -> None:
+    item = next(item for item in SHORT if item.id == id_)
+    assert SUITE.run(item, Scripted("", answer, "")).score == score
+
+
 @pytest.mark.parametrize("item", CHOICES, ids=lambda item: item.id)
 def test_the_same_letter_always_is_a_guess(item: Item) -> None:
     picked = chosen("C", item.data["options"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from javis.eval.short_answers import chosen, guessing, named
+from javis.eval.short_answers import answered, chosen, guessing, named
 
 LISTS = ("A, B, C, D", "A or B", "B and C", "A/B", "A와 B", "(A), (B)", "The answer is A or B")
 OPTIONS = ("Canberra", "Sydney", "Melbourne", "Perth")
@@ -92,8 +92,53 @@ def test_a_sentence_is_not(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "question", "accepted"),
+    [
+        ("There are five rings: blue, yellow, black, green, and red.", "How many rings?", "five"),
+        ("Five (blue, yellow, black, green, red)", "How many rings?", "five"),
+        ("1+2+3+4+5+6+7+8+9+10=55", "1부터 10까지 더하면?", "55"),
+        ("(1 + 10) × 10 ÷ 2 = 55입니다.", "1부터 10까지 더하면?", "55"),
+        ("1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10 = 55.", "What is the sum?", "55"),
+    ],
+)
+def test_an_answer_with_its_reasons_is_no_guess(answer: str, question: str, accepted: str) -> None:
+    assert answered(answer, question, [accepted]) == accepted
+
+
+@pytest.mark.parametrize(
     "answer",
     [
+        *("One of these: four, five, six, seven", "four, five, six, seven", "It may be 5, 6, 7, 8"),
+    ],
+)
+def test_one_of_many_guesses_is_no_answer(answer: str) -> None:
+    assert answered(answer, "How many?", ["5", "five"]) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        *(("Mary Shelley", True), ("Shelley", True), ("Percy Bysshe Shelley", False)),
+        ("Mary Shelley, the wife of Percy Bysshe Shelley", True),
+    ],
+)
+def test_a_namesake_is_not_meant(answer: str, right: bool) -> None:
+    assert bool(named(answer, ["Shelley"], ["Percy Bysshe Shelley"])) is right
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            "b",
+            "b.",
+            "(b)",
+            "b) Sydney",
+            "b: Sydney",
+            "The answer is b.",
+            "Answer: b",
+            "정답은 b입니다",
+        ),
         *("B", "B.", "b. Sydney".replace("b", "B"), "(B)", "**B**", "B) Sydney", "B입니다", "B번"),
         *(
             "The answer is B.",
@@ -125,7 +170,7 @@ def test_a_choice_is_read(answer: str) -> None:
         "A good question!",
         "I don't know",
         "Canberra or Sydney",
-        "E",
+        *("E", "e", "a city", "a or b", "The answer is a city.", "b.c. 300"),
         "1",
         "But why",
         "A. Sydney",

@@ -16,7 +16,7 @@ from functools import cached_property
 from javis.core.evaluation import Asker, Item, ItemResult, Likelihood, SuiteName
 from javis.core.types import Message
 from javis.eval import short_answers
-from javis.eval.short_answers import LETTERS, chosen, guessing, named
+from javis.eval.short_answers import LETTERS, answered, chosen
 from javis.eval.suites.items import DATA, read_items, version_of
 
 LETTER_TOKENS = 16
@@ -35,7 +35,7 @@ class KnowledgeSuite:
     """Items have a `question`, its `source`, a `kind`, and by kind
 
     - `choice`: four `options` and the index `answer` of the right one,
-    - `short`: the `accepted` spellings.
+    - `short`: the `accepted` spellings, and `namesakes`, who are called so too but are wrong.
     """
 
     name: SuiteName = "knowledge"
@@ -110,8 +110,8 @@ def _short(item: Item, ask: Asker) -> ItemResult:
     question: str = item.data["question"]
     prompt = [Message("user", f"{question}\n{_BRIEF[item.language]}")]
     answer = ask.reply(prompt, max_tokens=SHORT_TOKENS)
-    found = None if guessing(answer, question) else named(answer, item.data["accepted"])
-    score = float(found is not None)
+    namesakes: list[str] = item.data.get("namesakes", [])
+    score = float(answered(answer, question, item.data["accepted"], namesakes) is not None)
     return ItemResult(
         item.id,
         item.language,

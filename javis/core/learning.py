@@ -180,7 +180,8 @@ class TrainJob:
     overridden_by: str = ""
     """Who published it against the gate."""
     took: Mapping[str, Any] = field(default_factory=dict)
-    """What it really took: seconds, steps, tokens, peak_memory_bytes, cost."""
+    """What it really took: seconds (of the steps), total_seconds (gate and publishing included),
+    steps, tokens, peak_memory_bytes, cost."""
     dry_run: bool = False
     """Two steps and a sample, to see that it would work: it makes no version."""
     dataset: str = ""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from javis.core.errors import JavisError, NotFound, TrainError, VersionError
+from javis.core.evaluation import SuiteName
 from javis.core.learning import TERMINAL, Check, TrainJob, Verdict
 from javis.core.types import BASE, Version
 from javis.engine.adapter import read_json
 from javis.eval.explain import verdict_json
-from javis.eval.gate import judge, read_rule
+from javis.eval.gate import Rule, judge, read_rule
 from javis.eval.suite_gate import not_asked, worse_items
 from javis.service.examining import Answers, CannotAnswer, Examiner, Interrupted
 from javis.service.preferences import Preferences
@@ -74,11 +76,15 @@ class Outcome:
             values = _mapping(result.get("values")) | {"message": result.get("message", "")}
             code = str(result.get("code") or "train_failed")
             return self.end(job, "failed", reason=code, reason_values=plain(values))
+        began = time.monotonic()
         job = self.store.jobs.update(job.id, took=self._took(result))
         if job.dry_run:
             return self.end(job, "succeeded")
         try:
-            return self._judge(job, result)
+            self._judge(job, result)
+            # The gate and the publishing may take longer than the training.
+            took = self._took(result, time.monotonic() - began)
+            return self.store.jobs.update(job.id, took=took)
         except Interrupted:
             # The next start of the program goes on where this one was.
             return self.store.jobs.get(job.id)
@@ -87,6 +93,17 @@ class Outcome:
                 return self.end(job, "cancelled")
             LOG.warning("run %s failed at its end: %s", job.id, error)
             return self.failed(job, error)
+
+    def asking_seconds(self) -> float:
+        """About how long the gate will ask questions. A rule that is broken says so at the end."""
+        try:
+            samples = self._samples(read_rule(self.rule_file))
+        except JavisError:
+            return 0.0
+        return self.examiner.seconds(samples) if self.examiner else 0.0
+
+    def _samples(self, rule: Rule) -> dict[SuiteName, int]:
+        return {name: rule.suites.sample[name] for name in rule.suites.names}
 
     def publish(
         self, job: TrainJob, result: Mapping[str, Any], by: str, *, promote: bool
@@ -172,7 +189,7 @@ class Outcome:
             answers = self.examiner.answers(
                 job,
                 self.supervisor.folder(job.id),
-                {name: rule.suites.sample[name] for name in rule.suites.names},
+                self._samples(rule),
                 lambda: self._cancelled(job.id),
             )
         except CannotAnswer:
@@ -281,12 +298,13 @@ class Outcome:
             "eval": {key: verdict.get(key) for key in ("passed", "losses", "suites", "rows")},
         }
 
-    def _took(self, result: Mapping[str, Any]) -> dict[str, Any]:
+    def _took(self, result: Mapping[str, Any], after_s: float = 0.0) -> dict[str, Any]:
         train = _mapping(result.get("train"))
         names = ("seconds", "steps", "tokens", "trainable_parameters", "peak_memory_bytes")
         took = {name: train[name] for name in names if isinstance(train.get(name), (int, float))}
-        seconds = float(took.get("seconds", 0.0))
-        return took | {"cost": self.preferences.prices().local(seconds)}
+        whole = float(train.get("total_seconds") or took.get("seconds", 0.0)) + after_s
+        cost = self.preferences.prices().local(whole)
+        return took | {"total_seconds": whole, "cost": cost}
 
 
 def _reason(error: JavisError) -> dict[str, Any]:

@@ -64,11 +64,15 @@ class TrainingService:
         hyperparameters: Mapping[str, Any] | None = None,
         dataset: str | None = None,
     ) -> Estimate:
-        """What a run would take: time, memory, disk, money."""
+        """What a run would take, to the version it becomes: time, memory, disk, money."""
         method = _method(method)
         data = self._data(method, dataset)
         train = run_files.divide(data).train
-        return self._planner.estimate(method, hyperparameters, data, train)
+        tried_out = self._outcome.publisher.prove is not None
+        asking_s = self._outcome.asking_seconds()
+        return self._planner.estimate(
+            method, hyperparameters, data, train, asking_s, tried_out=tried_out
+        )
 
     # -- a run -----------------------------------------------------------------------------
 

@@ -184,12 +184,19 @@ class Planner:
         recommend.require_enough(method, counts_of(method, data.rows))
 
     def estimate(
-        self, method: Method, given: Mapping[str, Any] | None, data: RunData, train: Sequence[Row]
+        self,
+        method: Method,
+        given: Mapping[str, Any] | None,
+        data: RunData,
+        train: Sequence[Row],
+        asking_s: float = 0.0,
+        *,
+        tried_out: bool = False,
     ) -> Estimate:
-        """What a run on these training rows would take."""
+        """What a run on these training rows would take; see `javis.train.estimate` for the rest."""
         base = self._require_base(None)
         hyper = Hyperparameters.parse(given or {}, self._recommended(method, len(data.rows)))
-        found = self._estimate(method, hyper, base, train)
+        found = self._estimate(method, hyper, base, train, asking_s, tried_out=tried_out)
         on_card = base.device == "cuda"
         return replace(found, pauses_chat=on_card and self._pause_helps(found.memory_bytes))
 
@@ -250,7 +257,14 @@ class Planner:
             )
 
     def _estimate(
-        self, method: Method, hyper: Hyperparameters, base: TrainBase, train: Sequence[Row]
+        self,
+        method: Method,
+        hyper: Hyperparameters,
+        base: TrainBase,
+        train: Sequence[Row],
+        asking_s: float = 0.0,
+        *,
+        tried_out: bool = False,
     ) -> Estimate:
         return estimate(
             method,
@@ -262,6 +276,8 @@ class Planner:
             speed=self._speed(base, method),
             prices=self._preferences.prices(),
             bits=4 if method == "sft-qlora" else 16 if base.device == "cuda" else 32,
+            asking_s=asking_s,
+            tried_out=tried_out,
         )
 
     def _speed(self, base: TrainBase, method: Method) -> float | None:

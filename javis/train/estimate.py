@@ -23,6 +23,8 @@ graphics card of today. Replaced by the speed that was measured here, once there
 _RENTED_FLOPS = 6.0e13
 _START_S = {"cpu": 25.0, "cuda": 40.0}
 """Loading, scoring the held-out rows, samples."""
+_TRIAL_S = 11.0
+"""A new version of the embedded model is tried out in both engines before it is published."""
 _RENTED_START_S = 180.0
 _PASSES: Mapping[Method, float] = {
     "sft-lora": 1.0,
@@ -110,10 +112,14 @@ def estimate(
     speed: float | None = None,
     prices: Prices | None = None,
     bits: int = 16,
+    asking_s: float = 0.0,
+    *,
+    tried_out: bool = False,
 ) -> Estimate:
     """Reckon a run over `rows` training rows of `tokens` tokens together.
 
-    `speed`: tokens a second that an earlier run of this base reached here.
+    `speed`: tokens a second that an earlier run of this base reached here. `asking_s`: what the
+    gate's questions take, `tried_out`: whether the version is before it is published.
     """
     prices = prices or Prices()
     if "keep" in USED[method]:
@@ -131,7 +137,9 @@ def estimate(
     if hyperparameters.gradient_checkpointing:
         work *= 4 / 3
     local = read / speed if speed else read * work / _FLOPS.get(device, _FLOPS["cpu"])
-    seconds = _START_S.get(device, 30.0) + local
+    seconds = _START_S.get(device, 30.0) + local + asking_s
+    if tried_out:
+        seconds += _TRIAL_S * model_params / _REFERENCE_PARAMS
     elsewhere = _RENTED_START_S + read * work / _RENTED_FLOPS
     row_tokens = tokens / max(1, rows)
     return Estimate(

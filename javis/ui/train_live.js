@@ -148,7 +148,7 @@ function drawRuns() {
     el(
       "li",
       {},
-      el("div", {}, el("strong", {}, j.version || t(`method.${j.method.replace("-", "_")}`)), el("span", { class: `jv-tag is-${j.state}` }, t(`state.${j.state}`)), j.dry_run ? el("span", { class: "jv-tag" }, t("train.dry_tag")) : "", el("span", { class: "jv-hint" }, [j.version ? t(`method.${j.method.replace("-", "_")}`) : "", new Date(j.created_at).toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" }), j.took?.seconds ? roughTime(j.took.seconds) : ""].filter(Boolean).join(" · "))),
+      el("div", {}, el("strong", {}, j.version || t(`method.${j.method.replace("-", "_")}`)), el("span", { class: `jv-tag is-${j.state}` }, t(`state.${j.state}`)), j.dry_run ? el("span", { class: "jv-tag" }, t("train.dry_tag")) : "", el("span", { class: "jv-hint" }, [j.version ? t(`method.${j.method.replace("-", "_")}`) : "", new Date(j.created_at).toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" }), j.took?.seconds ? roughTime(j.took.total_seconds || j.took.seconds) : ""].filter(Boolean).join(" · "))),
       j.reason_text ? el("p", { class: "jv-hint" }, j.reason_text) : "",
       j.ended ? el("button", { class: "jv-link", onclick: () => showRun(j) }, t("train.show")) : "",
     );

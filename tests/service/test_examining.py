@@ -62,6 +62,22 @@ def test_a_good_candidate_is_asked_and_published(make_training: Make) -> None:
     assert "candidate" not in [v.name for v in site.versions.all()]
 
 
+def test_the_estimate_counts_the_questions_too(make_training: Make) -> None:
+    suite = SumSuite(16)
+    site = site_of(make_training, suite, sums(["base", "candidate"], delay_s=0.1))
+    without = make_training().training.estimate("sft-lora")
+    first = site.training.estimate("sft-lora").seconds - without.seconds
+    assert first == pytest.approx(16 * 2 * 1.8)
+    job = site.finished(site.start())
+    # 1.5 s of steps, then 32 questions.
+    assert job.took["seconds"] == 1.5
+    assert job.took["total_seconds"] > 1.5 + 0.5
+    (info,) = site.learning.examiner._opened().enter_result.names()
+    assert info.seconds_per_item and info.seconds_per_item < 1
+    asking = site.training._outcome.asking_seconds()
+    assert asking == pytest.approx(16 * info.seconds_per_item)
+
+
 def test_each_suite_has_its_own_number_of_questions(make_training: Make) -> None:
     suites = {
         "knowledge": SumSuite(30),

@@ -36,13 +36,14 @@ class Live(TrainerCallback):  # type: ignore[misc]
         self._tokens_per_row = tokens_per_row
         self._looks = {"eval": _Look(evaluate), "sample": _Look(sample)}
         self._started = 0.0
-        self._first_step = 0
+        self.first_step = 0
+        """Where this process began: after 0 when the run was resumed."""
         self._paused_s = 0.0
         """Time spent on anything but steps."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._started = time.perf_counter()
-        self._first_step = state.global_step
+        self.first_step = state.global_step
         self._events.add("phase", phase="training", step=state.global_step, total=state.max_steps)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
@@ -56,7 +57,7 @@ class Live(TrainerCallback):  # type: ignore[misc]
                     "Try a lower learning rate.",
                     step=state.global_step,
                 )
-        done = max(1, state.global_step - self._first_step)
+        done = max(1, state.global_step - self.first_step)
         step_s = self._training_s() / done
         rows = args.per_device_train_batch_size * args.gradient_accumulation_steps
         values = {

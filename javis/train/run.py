@@ -65,8 +65,7 @@ def train(config: TrainConfig, folder: Path, events: EventLog) -> dict[str, Any]
     base, material = prepare(config, folder)
     if material.left_out:
         events.add("warning", code="rows_too_long", rows=material.left_out)
-    before = _ask(base_reader(base), material, events, 0, {})
-    scored = _scores_before(config, base, material, events)
+    before, scored = _today(config, base, material, events)
     model = add_adapter(base, config.method, config.hyperparameters, config.seed)
     steps = _optimize(config, base, model, material, folder, events, scored.get("base"))
     save_adapter(model, folder / ADAPTER, config.base_model)
@@ -148,7 +147,9 @@ def _optimize(
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     seconds = time.perf_counter() - began
     state = trainer.state
-    looks = (state.epoch or 0) * material.rows
+    # Of this process alone, as the seconds are: a resumed run begins at its checkpoint.
+    share = 1 - live.first_step / state.global_step if state.global_step else 0.0
+    looks = (state.epoch or 0) * material.rows * share
     return {
         "seconds": seconds,
         "steps": state.global_step,
@@ -167,20 +168,29 @@ def _optimize(
     }
 
 
-def _scores_before(
+def _today(
     config: TrainConfig, base: Base, material: Material, events: EventLog
-) -> dict[str, Losses]:
-    """What the base and the serving adapter make of the held-out rows."""
+) -> tuple[list[str], dict[str, Losses]]:
+    """What the version in use answers to the sample prompts, and what the base and it make of the
+    held-out rows.
+    """
+    current = _current_reader(config, base, events)
+    readers = {"base": base_reader(base)} | ({"current": current} if current else {})
+    before = _ask(current or readers["base"], material, events, 0, {})
     if config.dry_run:
-        return {}
-    found = {"base": _losses(base_reader(base), material.held)}
-    if config.current_adapter:
-        try:
-            reader = saved_reader(base, Path(config.current_adapter), config.base_model)
-            found["current"] = _losses(reader, material.held)
-        except (VersionError, EngineError) as error:
-            events.add("warning", code=error.code, message=str(error))
-    return found
+        return before, {}
+    return before, {name: _losses(reader, material.held) for name, reader in readers.items()}
+
+
+def _current_reader(config: TrainConfig, base: Base, events: EventLog) -> Reader | None:
+    """None for the base, also in place of an adapter that cannot be read."""
+    if not config.current_adapter:
+        return None
+    try:
+        return saved_reader(base, Path(config.current_adapter), config.base_model)
+    except (VersionError, EngineError) as error:
+        events.add("warning", code=error.code, message=str(error))
+        return None
 
 
 def _losses(reader: Reader, held: Held) -> Losses:

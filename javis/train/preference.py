@@ -142,9 +142,10 @@ def replay(
 ) -> Callable[[Any], Any] | None:
     """Gives the recipe, for each batch, examples to learn besides; None when there are to be none.
 
-    Counted by the step, so that a resumed run goes on where it was.
+    Counted by the step, so that a resumed run goes on where it was. What is less than an example
+    is carried over: with half a one for each batch, every second batch gets one.
     """
-    share = round(hyper.batch_size * hyper.replay)
+    share = hyper.batch_size * hyper.replay
     if not share or not examples:
         return None
     order = list(range(len(examples)))
@@ -152,12 +153,15 @@ def replay(
     collate = DataCollatorForLanguageModeling(pad_token_id=pad_id)
     calls = {"step": -1, "micro": 0}
 
-    def batch(recipe: Any) -> Any:
+    def batch(recipe: Any) -> dict[str, Any] | None:
         step = recipe.state.global_step
         calls["micro"] = calls["micro"] + 1 if calls["step"] == step else 0
         calls["step"] = step
         number = step * hyper.gradient_accumulation + calls["micro"]
-        picked = [order[(number * share + i) % len(order)] for i in range(share)]
+        numbers = range(int(number * share), int((number + 1) * share))
+        picked = [order[i % len(order)] for i in numbers]
+        if not picked:
+            return None
         rows = [{"input_ids": examples[i].ids, "labels": examples[i].labels} for i in picked]
         return {k: v.to(recipe.args.device) for k, v in collate(rows).items()}
 

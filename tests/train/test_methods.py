@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +17,10 @@ from javis.core.learning import METHODS, Method
 from javis.engine.adapter import check_adapter
 from javis.train.base import Base, add_adapter, load_base, load_tokenizer
 from javis.train.config import TrainConfig
+from javis.train.data import Encoded
 from javis.train.events import EventLog
 from javis.train.material import encode_rows, load_rows
+from javis.train.preference import replay
 from javis.train.run import RECIPES, train
 from javis.train.score import base_reader, saved_reader
 from tests.train.jobs import QUICK, events, make_job
@@ -112,6 +115,10 @@ def test_the_serving_adapter_is_scored_on_the_same_rows(qwen2: Path, tmp_path: P
     second = run(tmp_path / "r2", config)
     current = [s["nll"] for s in second["scores"]["current"]]
     assert current == pytest.approx([s["nll"] for s in first["scores"]["candidate"]], rel=1e-3)
+    # What is compared is today's answer, and that is the adapter's.
+    pairs = zip(first["samples"], second["samples"], strict=True)
+    assert all(was["after"] == now["before"] for was, now in pairs)
+    assert any(s["after"] != s["before"] for s in first["samples"])
     # From the base again, not from the adapter: the same rows give the same result.
     assert second["scores"]["candidate"] == first["scores"]["candidate"]
 
@@ -263,3 +270,30 @@ def test_rows_that_cannot_be_learned_from_are_refused(qwen2: Path, tmp_path: Pat
     with pytest.raises(TrainError) as caught:
         run(tmp_path / "r3", config)
     assert caught.value.code == "train_one_label"
+
+
+@pytest.mark.parametrize("resumed_at", [0, 3])
+@pytest.mark.parametrize(
+    ("size", "share", "expected"),
+    [(1, 0.5, [0, 1, 0, 1, 0, 1, 0, 1]), (4, 0.5, [2] * 8), (2, 0.25, [0, 1] * 4), (1, 0, [])],
+)
+def test_as_many_answers_are_mixed_in_as_asked_for_whatever_the_batch(
+    size: int, share: float, expected: list[int], resumed_at: int
+) -> None:
+    hyper = replace(QUICK, batch_size=size, replay=share, gradient_accumulation=2)
+    examples = [Encoded(str(n), [1, 2], [n, 3]) for n in range(10, 15)]
+    mix = replay(examples, hyper, 0, 0)
+    assert (mix is None) == (not expected)
+    told, learned = [], []
+    for step in range(resumed_at, 4 if mix else 0):
+        recipe = SimpleNamespace(
+            state=SimpleNamespace(global_step=step), args=SimpleNamespace(device="cpu")
+        )
+        for _ in range(hyper.gradient_accumulation):
+            batch = mix(recipe) if mix else None
+            rows = [] if batch is None else batch["input_ids"].tolist()
+            told.append(len(rows))
+            learned += [ids[2] for ids in rows]
+    assert told == expected[2 * resumed_at :]
+    # None twice before all were learned once.
+    assert len(set(learned[:5])) == len(learned[:5])

@@ -11,7 +11,7 @@ import pytest
 from scipy.optimize import minimize
 
 from javis.core.arena import Match
-from javis.eval.arena import Votes, fit, standings, votes_for
+from javis.eval.arena import PRIOR, Votes, fit, standings, votes_for
 
 RESULTS = ("first", "second", "tie")
 
@@ -70,6 +70,27 @@ def test_the_fit_is_the_optimum_that_a_general_optimizer_finds(prior: float, see
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
         assert ours[name] == pytest.approx(value, abs=2e-5), name
+
+
+def test_the_share_against_the_reference_is_what_the_models_paper_says() -> None:
+    matches = voters({"base": 0.0, "v1.0": 0.8, "v1.1": -0.6}, 200, seed=4)
+    theirs = reference_fit(matches, PRIOR)
+    rows = standings(matches, "base", resamples=50).rows
+    assert len(rows) == 3
+    for row in rows:
+        won, _, tie = chances(theirs, theirs["tie"], row.version, "base")
+        assert row.beats is not None
+        assert row.beats.value == pytest.approx(won + tie / 2, abs=1e-5), row.version
+
+
+def test_between_two_versions_it_is_the_share_of_the_votes() -> None:
+    """The likelihood's optimum gives back what was counted; the prior moves it a little."""
+    counts = {"first": 18, "second": 10, "tie": 8, "both_bad": 4}
+    matches = [Match("a", "b", r, f"{r}{n}") for r, c in counts.items() for n in range(c)]  # type: ignore[arg-type]
+    (row,) = (r for r in standings(matches, "b").rows if r.version == "a")
+    assert row.beats is not None
+    assert row.beats.value == pytest.approx((18 + 12 / 2) / 40, abs=2e-3)
+    assert row.beats.low < 0.5 < row.beats.high
 
 
 def test_two_versions_without_ties_are_the_plain_log_odds() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from javis.core.errors import UserInputError
 from javis.core.evaluation import ItemResult, SuiteName
@@ -182,6 +183,29 @@ def test_a_small_fall_needs_more_questions() -> None:
             stopped += not all(check.passed for check in checks)
         found.append(stopped / 100)
     assert found[0] < 0.7 and found[1] > 0.9, found
+
+
+def test_the_documents_say_how_often_a_fall_is_found() -> None:
+    """The measured table against a t-test on drawn answers, in which no bootstrap is."""
+    text = (Path(__file__).parents[2] / "docs" / "gate.md").read_text("utf-8")
+    head, _, *lines = text[text.index("| questions | −10") :].split("\n\n")[0].splitlines()
+    falls = [int(cell.strip(" −")) / 100 for cell in head.split("|")[2:-1]]
+    rng = np.random.default_rng(0)
+    share = 0.05 / 5
+    for line in lines:
+        items, *said = (int(cell.strip(" %")) for cell in line.split("|")[1:-1])
+        for fall, percent in zip(falls, said, strict=True):
+            ease = rng.beta(2 * 0.4, 2 * 0.6, (4000, items))
+            after = rng.random(ease.shape) < np.clip(ease - fall, 0, 1)
+            change = after.astype(float) - (rng.random(ease.shape) < ease)
+            error = change.std(1, ddof=1) / math.sqrt(items)
+            sure = change.mean(1) + student.ppf(1 - share, items - 1) * error < 0
+            found = np.mean(sure & (change.mean(1) < -0.1))
+            # The four other comparisons stop it by chance, as often as the table above says.
+            stopped = 1 - (1 - found) * (1 - 0.034 * 4 / 5)
+            # Three standard errors of the 200 cases, and two points for the other test.
+            noise = 3 * math.sqrt(stopped * (1 - stopped) / 200) + 0.02
+            assert percent / 100 == pytest.approx(stopped, abs=noise), (items, fall)
 
 
 def test_health_may_not_fall_step_by_step() -> None:

@@ -23,23 +23,29 @@ FILE_PATHS = (
 """Where a whole library or data set may come in."""
 SILENCE_S = 30.0
 """A sender that says nothing for so long in the middle of its body is given up."""
+WHOLE_S = 600.0
+"""And so is one whose body is not complete after so long, however often it says a byte."""
 DRAIN_BYTES = 64 * MIB
 DRAIN_S = 5.0
 
 
 class BodyLimit:
-    """413 for a body that is too long, whether it says so first or not; 408 for one that stops."""
+    """413 for a body that is too long, whether it says so first or not; 408 for one that stops
+    or crawls."""
 
-    def __init__(self, app: ASGIApp, silence_s: float = SILENCE_S) -> None:
+    def __init__(
+        self, app: ASGIApp, silence_s: float = SILENCE_S, whole_s: float = WHOLE_S
+    ) -> None:
         self._app = app
         self._silence_s = silence_s
+        self._whole_s = whole_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         limit = MAX_FILE_BYTES if scope["path"] in FILE_PATHS else MAX_BODY_BYTES
-        request = _Body(receive, send, limit, self._silence_s)
+        request = _Body(receive, send, limit, self._silence_s, self._whole_s)
         headers = Headers(scope=scope)
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > limit:
@@ -60,11 +66,15 @@ class BodyLimit:
 class _Body:
     """One request's body, counted as it is read."""
 
-    def __init__(self, receive: Receive, send: Send, limit: int, silence_s: float) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, limit: int, silence_s: float, whole_s: float
+    ) -> None:
         self._receive = receive
         self._send = send
         self._limit = limit
         self._silence_s = silence_s
+        self._whole_s = whole_s
+        self._end = 0.0
         self._bytes = 0
         self._complete = False
         self.refused = 0
@@ -75,7 +85,9 @@ class _Body:
         if self._complete:
             return await self._receive()
         try:
-            async with asyncio.timeout(self._silence_s):
+            self._end = self._end or time.monotonic() + self._whole_s
+            left_s = self._end - time.monotonic()
+            async with asyncio.timeout(max(0.0, min(self._silence_s, left_s))):
                 message = await self._receive()
         except TimeoutError:
             self._give_up(408)
@@ -119,6 +131,6 @@ class _Body:
             text = f"The request is too large; at most {self._limit // MIB} MiB are possible."
             code = "body_too_large"
         else:
-            text, code = "The request stopped in the middle of its body.", "body_stopped"
+            text, code = "The body stopped in its middle, or came too slowly.", "body_stopped"
         response = JSONResponse(envelope(status, text, code=code), status, {"Connection": "close"})
         await response(scope, self._receive, self._send)

@@ -1,6 +1,6 @@
 """What stands in front of every route and of the page, in this order:
 
-headers of every answer · Host · Origin · size of the body · login · faults
+headers of every answer · Host · Origin · size of the body · login · doors of the page · faults
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OPEN_PATHS = ("/login", "/health")
 PRIVATE_PATHS = ("/api/", "/v1/", "/login", "/logout")
+PAGE_API = "/gradio_api/"
+PAGE_DOORS = (
+    *("queue/join", "queue/data", "run/", "cancel", "reset", "heartbeat/", "startup-events"),
+    *("info", "app_id", "theme.css"),
+)
+"""What our page asks of Gradio. Its other doors (files, uploads, a proxy, deep links, code by a
+model, whatever the next release brings) lead nowhere here."""
 POLICY = "; ".join(
     (
         # Nothing is loaded from or sent to anywhere else: an image in an answer that the model
@@ -52,6 +59,7 @@ def install_guards(app: FastAPI, settings: Settings, auth: Auth) -> None:
     """Put all guards in front of `app` and whatever is mounted in it, before or after this."""
     # Each one added stands before those added earlier.
     app.add_middleware(Faults)
+    app.add_middleware(PageDoors)
     app.add_middleware(Gate, auth=auth)
     app.add_middleware(BodyLimit)
     app.add_middleware(OriginGuard)
@@ -161,6 +169,20 @@ class Gate:
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
             return False
         return self._auth.login_on and wants_html(Request(scope))
+
+
+class PageDoors:
+    """Shuts what Gradio offers beyond the needs of our page."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if path.startswith(PAGE_API) and not path.removeprefix(PAGE_API).startswith(PAGE_DOORS):
+            await refuse(scope, receive, send, 404, "There is no such address.", "no_route")
+            return
+        await self._app(scope, receive, send)
 
 
 class AnswerHeaders:

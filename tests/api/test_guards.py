@@ -209,6 +209,7 @@ def test_a_mounted_page_is_guarded_too(make_site: MakeSite) -> None:
     answer = site.get(cancel, headers=mine | {"Origin": "http://localhost:3000"})
     assert "access-control-allow-origin" not in answer.headers
     assert answer.headers["x-content-type-options"] == "nosniff"
+    error_of(site.get("/gradio_api/file=/etc/passwd", headers=mine), 404)
     failed = site.get("/broken", headers=mine)
     assert failed.status_code == 500
     assert "secret" not in failed.text
@@ -314,6 +315,26 @@ def test_a_sender_that_falls_silent() -> None:
     assert error_of(asyncio.run(ask()), 408)["code"] == "body_stopped"
 
 
+def test_a_sender_that_crawls() -> None:
+    """A byte now and then is no silence, and no end either."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        body = await Request(scope, receive).body()
+        await PlainTextResponse(str(len(body)))(scope, receive, send)
+
+    async def crawling() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x"
+            await asyncio.sleep(0.02)
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(BodyLimit(app, silence_s=5, whole_s=0.1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await client.post("/", content=crawling())
+
+    assert error_of(asyncio.run(ask()), 408)["code"] == "body_stopped"
+
+
 def test_a_long_wait_after_the_body_is_no_silence() -> None:
     """An answer may take its time while its route listens for a gone client."""
 
@@ -326,7 +347,7 @@ def test_a_long_wait_after_the_body_is_no_silence() -> None:
         await PlainTextResponse("done")(scope, receive, send)
 
     async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(BodyLimit(app, silence_s=0.05))
+        transport = httpx.ASGITransport(BodyLimit(app, silence_s=0.05, whole_s=0.05))
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
             return await client.post("/", content=b"x")
 

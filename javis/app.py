@@ -38,6 +38,8 @@ from javis.versions.publish import clean_up
 from javis.versions.registry import Registry
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from javis.api.auth import Auth
 
 Say = Callable[[str], None]
@@ -47,6 +49,8 @@ LOCAL_USER = "local"
 """Who owns what was collected before there were users."""
 CLOSE_S = 3.0
 """How long the end waits for running answers to be stored."""
+MAX_CONNECTIONS = 500
+"""More get a plain 503, before the files that a process may open (often 1024) run out."""
 PURGE_AFTER_S = 7 * 24 * 3600
 """How long a deleted conversation can be brought back."""
 
@@ -225,7 +229,7 @@ def make_asgi(application: Application, auth: Auth) -> Any:
     api = build_api(application.services, auth)
     install_guards(api, settings, auth)
     page = build_page(application.services, auth.user_of)
-    return gr.mount_gradio_app(api, page, path="/", **mount_options())
+    return gr.mount_gradio_app(api, page, path="/", **mount_options(settings))
 
 
 def serve(settings: Settings, *, window: bool = False, say: Say = print) -> None:
@@ -281,18 +285,7 @@ def _run(
             application.stop_answers()
             super().handle_exit(sig, frame)
 
-    config = uvicorn.Config(
-        asgi,
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=5,
-        # Another parser, if some package brings one, has no limit for headers.
-        http="h11",
-        h11_max_incomplete_event_size=64 * 1024,
-    )
-    server = Server(config)
+    server = Server(web_config(asgi))
     host = settings.host if ":" not in settings.host else f"[{settings.host}]"
     address = f"http://{host}:{listener.getsockname()[1]}"
 
@@ -314,6 +307,24 @@ def _run(
         server.run(sockets=[listener])
     # A second Ctrl+C must not tear up what is being stored now; it takes a few seconds at most.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def web_config(asgi: Any) -> uvicorn.Config:
+    """How the web server treats connections."""
+    import uvicorn
+
+    return uvicorn.Config(
+        asgi,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=5,
+        limit_concurrency=MAX_CONNECTIONS,
+        # Another parser, if some package brings one, has no limit for headers.
+        http="h11",
+        h11_max_incomplete_event_size=64 * 1024,
+    )
 
 
 def take_port(settings: Settings) -> socket.socket:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
+import uvicorn
 from pydantic import SecretStr
+from starlette.responses import PlainTextResponse
 
-from javis.app import LOCAL_USER, diagnose, only_server, open_data, serve, take_port
+from javis.app import LOCAL_USER, diagnose, only_server, open_data, serve, take_port, web_config
 from javis.cli import main
 from javis.core.errors import EngineError, StoreError, UserInputError
 from javis.core.settings import Settings
@@ -84,6 +90,26 @@ def test_commands_work_beside_a_server(
     with only_server(settings), pytest.raises(SystemExit) as done:
         main()
     assert not done.value.code
+
+
+def test_more_connections_than_can_be_get_a_plain_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("javis.app.MAX_CONNECTIONS", 4)
+    server = uvicorn.Server(web_config(PlainTextResponse("fine")))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        url = f"http://127.0.0.1:{address[1]}/"
+        with ExitStack() as idle:
+            for _ in range(5):
+                idle.enter_context(socket.create_connection(address))
+            refused = httpx.get(url, timeout=20)
+        assert (refused.status_code, refused.text) == (503, "Service Unavailable")
+        deadline = time.monotonic() + 20
+        while httpx.get(url, timeout=20).status_code != 200:
+            assert time.monotonic() < deadline
+        server.should_exit = True
+        thread.join(20)
 
 
 def test_verify_says_and_returns_whether_all_is_whole(

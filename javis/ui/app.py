@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.route_utils import FnIndexInferError
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
+from javis.core.settings import Settings
 from javis.service.services import Services
 from javis.ui.admin import AdminTab
 from javis.ui.answering import Answering, Controls
@@ -83,6 +87,10 @@ QUEUE_LOOK_S = 0.02
 CACHE_S = 3600
 """Gradio's own file cache is emptied this often of files this old."""
 
+UNKNOWN = (KeyError, FnIndexInferError)
+"""How Gradio's own routes fail when a request names no function of the page. What our functions
+raise never comes so far."""
+
 _FAVICON = (
     "data:image/svg+xml,"
     "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E"
@@ -150,8 +158,9 @@ def rest(page: gr.Blocks) -> None:
     page._queue.progress_update_sleep_when_free = 1.0
 
 
-def mount_options() -> dict[str, Any]:
-    """What `gr.mount_gradio_app(parent, build_page(…), path="/", **mount_options())` needs."""
+def mount_options(settings: Settings) -> dict[str, Any]:
+    """What `gr.mount_gradio_app(parent, build_page(…), path="/", **mount_options(…))` needs."""
+    private = (settings.data_dir, settings.models_dir, settings.exports_dir)
     return {
         "theme": theme(),
         "head": _head(),
@@ -163,8 +172,15 @@ def mount_options() -> dict[str, Any]:
         "mcp_server": False,
         "enable_monitoring": False,
         "allowed_paths": [],
+        "blocked_paths": [str(folder.absolute()) for folder in private],
+        # Gradio looks up what a request names without asking whether it is there.
+        "app_kwargs": {"exception_handlers": dict.fromkeys(UNKNOWN, _nothing_here)},
         "max_file_size": "1mb",
     }
+
+
+async def _nothing_here(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": "The page has nothing by that name; load it again."}, 404)
 
 
 def _head() -> str:

@@ -12,16 +12,25 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 import jinja2
+from jinja2 import nodes
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from javis.core.errors import EngineError, UserInputError
 from javis.core.types import Message
+
+_MAX_STEPS = 200_000
+"""Rounds of loops in one rendering: thousands of messages need no more; takes under a second."""
+_CALL_STEPS = 5
+"""A call takes so much longer than a round."""
+_MAX_SIZE = 1_000_000
+_MAX_POWER = 64
 
 
 class Tokenizer(Protocol):
@@ -46,7 +55,8 @@ class ChatTemplate:
         self._tokenizer = tokenizer
         self._special = {"bos_token": bos_token, "eos_token": eos_token}
         try:
-            self._template = _environment().from_string(jinja_source)
+            self._environment = _environment()
+            self._template = self._environment.from_string(jinja_source)
         except jinja2.TemplateError as error:
             raise EngineError(
                 "bad_template", "The model's chat template cannot be read: {error}", error=error
@@ -158,12 +168,19 @@ class ChatTemplate:
         ]
 
     def _render(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
-        return self._template.render(
-            messages=messages,
-            add_generation_prompt=add_generation_prompt,
-            **self._special,
-            **self._options,
-        )
+        self._environment.begin()
+        try:
+            return self._template.render(
+                messages=messages,
+                add_generation_prompt=add_generation_prompt,
+                **self._special,
+                **self._options,
+            )
+        except jinja2.TemplateError:
+            raise
+        except Exception as error:
+            # The edge to a stranger's program: it may divide by zero or call itself for ever.
+            raise jinja2.TemplateRuntimeError(f"{type(error).__name__}: {error}") from None
 
     def _probe_strip(self) -> bool:
         """Whether the template trims contents, which a placeholder would hide from it."""
@@ -186,7 +203,59 @@ class ChatTemplate:
         return found.group() if found else eos_token
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
+class _Bounded(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox keeps a template from reaching out; this one also from going on for ever.
+
+    Each round of a loop and each call counts, those of macros too, and a product may not grow out
+    of bounds. A thread with a deadline would be left running.
+    """
+
+    intercepted_binops = frozenset(("*", "**"))
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._steps = threading.local()
+        self.filters["counted"] = self.counted
+
+    def begin(self) -> None:
+        """Before each rendering."""
+        self._steps.left = _MAX_STEPS
+
+    def counted(self, values: Iterable[Any]) -> Iterator[Any]:
+        for value in values:
+            self._step()
+            yield value
+
+    def call(self, context: Any, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        self._step(_CALL_STEPS)
+        if isinstance(obj, jinja2.runtime.LoopContext) and args:
+            args = (self.counted(args[0]), *args[1:])
+        return super().call(context, obj, *args, **kwargs)
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        for one, other in ((left, right), (right, left)):
+            size = len(one) if hasattr(one, "__len__") else 0
+            if operator == "*" and isinstance(other, int) and size * other > _MAX_SIZE:
+                raise jinja2.TemplateRuntimeError("it makes a text that is too long")
+        if operator == "**" and not (abs(left) <= _MAX_SIZE and abs(right) <= _MAX_POWER):
+            raise jinja2.TemplateRuntimeError("it computes a number that is too large")
+        return super().call_binop(context, operator, left, right)
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        for loop in tree.find_all(nodes.For):
+            loop.iter = nodes.Filter(
+                loop.iter, "counted", [], [], None, None, lineno=loop.lineno, environment=self
+            )
+        return tree
+
+    def _step(self, steps: int = 1) -> None:
+        self._steps.left -= steps
+        if self._steps.left < 0:
+            raise jinja2.TemplateRuntimeError("it takes too many steps")
+
+
+def _environment() -> _Bounded:
     def raise_exception(message: str) -> None:
         raise jinja2.TemplateError(message)
 
@@ -196,9 +265,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
         return json.dumps(value, ensure_ascii=False, indent=indent)
 
     # The same options and globals as transformers gives a chat template.
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-    )
+    environment = _Bounded(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
     environment.filters["tojson"] = to_json
     environment.globals["raise_exception"] = raise_exception
     environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -119,6 +120,48 @@ def test_a_hostile_template_reaches_nothing(source: str) -> None:
         assert "refuses" in str(error)
     else:
         assert spans == []
+
+
+ENDLESS = {
+    "nested loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    "recursive loop": (
+        "{% for a in range(99999) recursive %}{{ loop(range(99999)) }}{% endfor %}"
+    ),
+    "macros": (
+        "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}"
+    ),
+    "a macro in itself": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "a long text": "{{ ('x' * 99999) * 99999 }}",
+    "a long list": "{{ 99999 * ([1] * 99999) }}",
+    "a large number": "{{ 9 ** 9 ** 9 }}",
+    "no number": "{{ 1 / 0 }}",
+    "a range out of range": "{% for i in range(10**9) %}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_a_template_that_would_not_end_is_stopped(name: str) -> None:
+    start = time.monotonic()
+    template = chat(ENDLESS[name])
+    with pytest.raises(EngineError, match="refuses"):
+        template.spans([Message("user", "hi")])
+    assert time.monotonic() - start < 10
+
+
+def test_a_long_conversation_is_no_endless_template() -> None:
+    messages = [Message("user" if n % 2 else "assistant", "hi") for n in range(5000)]
+    assert sum(content for _, content in chat(CHATML).spans(messages)) == 5000
+    loop = "{% for m in messages %}{{ loop.index }}/{{ loop.length }}{{ loop.last }} {% endfor %}"
+    assert chat(loop).spans(messages[:2])[0][0] == "1/2False 2/2True "
+
+
+def test_a_name_that_is_a_path_is_only_a_key() -> None:
+    source = "{% set a = {'../../x': 1} %}{{ a['../../x'] }}{{ messages[0]['../../x'] }}"
+    assert chat(source).spans([Message("user", "hi")]) == [("1", False)]
+    for statement in ("include", "import", "extends"):
+        end = " as x" if statement == "import" else ""
+        with pytest.raises(EngineError, match="refuses"):
+            chat(f"{{% {statement} '../../x'{end} %}}").spans([Message("user", "hi")])
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,8 @@ function versionFold(v) {
 }
 
 // Some settings matter to some methods only.
-const ONLY_FOR = { beta: /dpo|kto/, replay: /dpo/, desirable_weight: /kto/, undesirable_weight: /kto/, virtual_tokens: /prompt/ };
+const LORA = /^(?!.*(ia3|prompt))/;
+const ONLY_FOR = { rank: LORA, alpha: LORA, dropout: LORA, target_modules: LORA, keep: /sft/, beta: /dpo|kto/, replay: /dpo/, desirable_weight: /kto/, undesirable_weight: /kto/, virtual_tokens: /prompt/ };
 
 // The configuration without nesting, as name and value.
 function flat(config) {

@@ -191,6 +191,11 @@ def _line(event: TrainEvent) -> str:
         return line + (f"  {eta:.0f} s left" if isinstance(eta, (int, float)) else "")
     if event.kind == "eval" and isinstance(values.get("loss"), (int, float)):
         return f"held-out loss {values['loss']:.3f}"
+    if event.kind == "warning" and values.get("code") == "rows_too_long":
+        return (
+            f"warning: {values.get('rows')} answers do not fit into {values.get('limit')} tokens "
+            "and were left out; a larger max_length takes them in"
+        )
     if event.kind == "warning":
         return f"warning: {values.get('message') or values.get('code') or ''}"
     return ""

@@ -64,7 +64,8 @@ def train(config: TrainConfig, folder: Path, events: EventLog) -> dict[str, Any]
         config = replace(config, hyperparameters=hyper, resume=False)
     base, material = prepare(config, folder)
     if material.left_out:
-        events.add("warning", code="rows_too_long", rows=material.left_out)
+        limit = config.hyperparameters.max_length
+        events.add("warning", code="rows_too_long", rows=material.left_out, limit=limit)
     before, scored = _today(config, base, material, events)
     model = add_adapter(base, config.method, config.hyperparameters, config.seed)
     steps = _optimize(config, base, model, material, folder, events, scored.get("base"))

@@ -25,6 +25,7 @@ function outcomeParts(job, events, log, width) {
   const rejected = job.state === "rejected";
   return [
     el("p", { class: "jv-verdict" }, outcomeSentence(job)),
+    ...warningsNode(events),
     job.verdict ? gateTable(job.verdict, rejected) : "",
     samplesNode(samples, "decide.samples"),
     events.length ? el("details", { class: "jv-fold", "data-fold": "curve", open: !rejected && !samples.length }, el("summary", {}, t("curve.title")), curveNode(curveOf(events), { width })) : "",

@@ -88,6 +88,7 @@ function drawLive() {
       el("div", { class: "jv-card-head" }, el("h2", {}, t(shown.dry_run ? "live.dry" : "live.title", { method: t(`method.${job.method.replace("-", "_")}`) })), el("span", { class: "jv-tag is-on" }, t(`phase.${shown.phase || "queued"}`)), el("button", { class: "jv-second", id: "jv-train-cancel", disabled: shown.phase === "cancelling", onclick: () => cancelRun(job) }, t("cancel"))),
       el("div", { class: "jv-meter is-big", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": String(Math.round(100 * share)), "aria-label": t("live.progress") }, el("i", { style: `width:${(100 * share).toFixed(1)}%` })),
       el("p", { class: "jv-live-facts" }, facts.join(" · ") || t("live.soon")),
+      warningsNode(events),
       curveNode(curveOf(events), { width: curveWidth(host), total: p.total || 0 }),
       samplesNode(stepsOf(events, "sample")),
       logNode(known ? run.log : ""),
@@ -122,6 +123,14 @@ function samplesNode(samples, title = "live.samples") {
     el("h3", {}, t(title)),
     [...known].slice(-MAX_SAMPLES).map(([prompt, s]) => el("div", { class: "jv-sample" }, el("p", { class: "jv-sample-prompt" }, prompt), answer("live.before", s.before), answer("live.after", s.after))),
   );
+}
+
+// What the trainer did otherwise than asked; a resumed run says it again, and it is shown once.
+function warningsNode(events) {
+  const said = stepsOf(events, "warning").map((v) =>
+    v.code === "rows_too_long" ? t("live.rows_too_long", { rows: number(v.rows), limit: number(v.limit) }) : t("live.current_unread", { why: v.message || v.code }),
+  );
+  return [...new Set(said)].map((sentence) => el("p", { class: "jv-alarm" }, sentence));
 }
 
 function logNode(log) {

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from javis.commands import train as command
 from javis.core.errors import NotEnoughData, UserInputError
-from javis.core.learning import TrainJob
+from javis.core.learning import TrainEvent, TrainJob
 from javis.engine.catalog import Choice, EngineName
 from javis.engine.models import BaseModel
 from javis.versions.registry import Registry
@@ -53,6 +53,12 @@ def test_what_the_gate_says_is_told(make_training: Make) -> None:
     job, said = run(make_training("worse"))
     assert job.state == "rejected"
     assert any("not lower beyond chance" in line for line in said)
+
+
+def test_rows_that_are_left_out_are_counted() -> None:
+    values = {"code": "rows_too_long", "rows": 7, "limit": 512}
+    line = command._line(TrainEvent(1, "2026", "warning", values))
+    assert line.startswith("warning: 7 answers do not fit into 512 tokens and were left out")
 
 
 def test_the_end_of_the_log_is_told(make_training: Make) -> None:

@@ -193,6 +193,15 @@ def test_guessing_has_to_wait(site: Site) -> None:
     assert log_in(site, "bobs word", "bob").status_code == 200, "another user is not locked out"
 
 
+def test_a_forwarded_address_is_no_new_guesser(site: Site) -> None:
+    for number in range(FAILURES):
+        spoof = {"X-Forwarded-For": f"10.0.0.{number}"}
+        error_of(log_in(site, "wrong", headers=spoof), 401)
+    for name in ("X-Forwarded-For", "X-Real-IP", "CF-Connecting-IP"):
+        error_of(log_in(site, headers={name: "10.9.9.9"}), 429)
+    error_of(log_in(site, headers={"Forwarded": "for=10.9.9.9"}), 429)
+
+
 def test_guessing_names_has_to_wait(site: Site) -> None:
     for number in range(FAILURES):
         error_of(log_in(site, "wrong", f"nobody{number}"), 401)

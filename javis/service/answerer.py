@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from javis.core.errors import Busy, ContextOverflow, JavisError
 from javis.core.protocols import Engine
 from javis.core.types import (
-    MAX_MESSAGE_CHARS,
+    MAX_COMMENT_CHARS,
     MAX_SEED,
     Chunk,
     Conversation,
@@ -163,8 +163,7 @@ class Answerer:
         prompt = options.system_prompt
         if prompt is None:
             prompt = self._preferences.system_prompt()
-        # Not only those typed here: a program's may be as long as any message.
-        check_text(prompt, "The system prompt", MAX_MESSAGE_CHARS, empty_ok=True)
+        check_text(prompt, "The system prompt", MAX_COMMENT_CHARS, empty_ok=True)
         return Turn(
             id=new_turn_id(),
             conversation_id=conversation_id or "",

@@ -242,6 +242,24 @@ def test_extractall_would_have_fallen_for_it(tmp_path: Path, files: dict[str, by
     assert len(bomb) < 1 << 20
 
 
+def test_an_extractor_that_follows_names_would_have_fallen_for_it(tmp_path: Path) -> None:
+    """The broken variant: what others wrote by hand, a file for each name and links as they are."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as target:
+        entry("../evil.json")(target)
+        link(b"/etc/hostname")(target)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with zipfile.ZipFile(out) as source:
+        for found in source.infolist():
+            if stat.S_ISLNK(found.external_attr >> 16):
+                (folder / found.orig_filename).symlink_to(source.read(found).decode())
+            else:
+                (folder / found.orig_filename).write_bytes(source.read(found))
+    assert (tmp_path / "evil.json").exists()
+    assert (folder / NAMES[1]).resolve() == Path("/etc/hostname").resolve()
+
+
 def hostile_configs(marker: Path) -> list[dict[str, Any]]:
     evil = marker.parent / "evil.py"
     evil.write_text(f"open({str(marker)!r}, 'w').close()")

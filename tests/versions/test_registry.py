@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from javis.core.errors import VersionError
 from javis.versions import reading
 from javis.versions.registry import Registry
+from tests.versions.making import add_version
 
 CONFIG: dict[str, Any] = {
     "peft_type": "LORA",
@@ -319,6 +320,23 @@ def test_a_changed_file_no_longer_fits_its_manifest(models: Path) -> None:
     data[-1] ^= 1
     file.write_bytes(data)
     assert "not the file that was published" in str(registry.versions()[0].damaged)
+
+
+def test_weights_that_any_library_loads_are_not_those_that_were_published(models: Path) -> None:
+    files = [
+        Path(str(add_version(models, seed).path)) / "adapter/adapter_model.safetensors"
+        for seed in range(2)
+    ]
+    whole = [file.read_bytes() for file in files]
+    zeroed = [data[:-64] + bytes(64) for data in whole]
+    for found in (zeroed, whole[::-1]):
+        for file, data in zip(files, found, strict=True):
+            file.chmod(0o644)
+            file.write_bytes(data)
+            # The format has no checksum: without the manifest both would be served.
+            assert len(load_file(file)) == 2
+        for version in Registry(models).versions():
+            assert "not the file that was published" in str(version.damaged)
 
 
 @pytest.mark.parametrize(

@@ -178,8 +178,8 @@ class ChatTemplate:
             )
         except jinja2.TemplateError:
             raise
-        except Exception as error:
-            # The edge to a stranger's program: it may divide by zero or call itself for ever.
+        except Exception as error:  # noqa: BLE001 - the edge to a stranger's program
+            # It may divide by zero or call itself for ever.
             raise jinja2.TemplateRuntimeError(f"{type(error).__name__}: {error}") from None
 
     def _probe_strip(self) -> bool:

@@ -157,6 +157,18 @@ function onPageKey(e) {
   }
 }
 
+// While Gradio still sets its parts up, a reply can be lost: whoever hears nothing asks again.
+async function boot() {
+  for (let tries = 4; tries > 1; tries--) {
+    try {
+      return await call("boot", {}, 6000);
+    } catch (error) {
+      if (error.code !== "unreachable") throw error;
+    }
+  }
+  return call("boot");
+}
+
 async function start() {
   paintTheme();
   darkSystem.addEventListener("change", paintTheme);
@@ -173,7 +185,7 @@ async function start() {
   relabel({ ...keptVersion(), ...keptTemperature() });
   focusComposer();
   document.body.classList.add("jv-ready");
-  const first = await attempt(() => call("boot"));
+  const first = await attempt(boot);
   if (!first) return;
   Object.assign(S, { model: first.model, admin: first.admin, login: first.login, prompt: first.prompt });
   L.rows = first.list.rows;

@@ -168,7 +168,9 @@ def serve(
         auth = Auth.from_settings(services.settings, services.settings.data_dir / "session.key")
         app = build_api(services, auth)
         install_guards(app, services.settings, auth)
-        gr.mount_gradio_app(app, build_page(services, user_of), path="/", **mount_options(services.settings))
+        gr.mount_gradio_app(
+            app, build_page(services, user_of), path="/", **mount_options(services.settings)
+        )
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         running.append(uvicorn.Server(config))
         await running[0].serve([listener])

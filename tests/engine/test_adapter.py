@@ -66,9 +66,7 @@ def test_a_config_is_accepted_or_refused_in_words(
         json.dumps([config, list(found)], ensure_ascii=False).encode("utf-8")
 
 
-@example(
-    name="a.x.b", entry={"dtype": "F32", "shape": [4, 8], "data_offsets": [0, 128.0]}
-)
+@example(name="a.x.b", entry={"dtype": "F32", "shape": [4, 8], "data_offsets": [0, 128.0]})
 @settings(max_examples=300, deadline=None)
 @given(
     name=st.sampled_from(TENSORS),

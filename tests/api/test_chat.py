@@ -248,7 +248,7 @@ def test_not_saved(
     def refuse(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(site.store.conversations, "add_turn", refuse)
+    monkeypatch.setattr(site.store.conversations, "import_many", refuse)
     for stream in (False, True):
         told = error_of(site.post("/api/chat", {"message": "x", "stream": stream}), status)
         assert told["message"] == str(error)
@@ -261,7 +261,7 @@ def test_disk_full(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         except OSError as error:
             raise StoreError("not_saved", "This could not be saved.") from error
 
-    monkeypatch.setattr(site.store.conversations, "add_turn", refuse)
+    monkeypatch.setattr(site.store.conversations, "import_many", refuse)
     error_of(site.post("/api/chat", {"message": "x"}), 507)
 
 

@@ -146,6 +146,10 @@ class Timings:
         return (self.completion_tokens - 1) / seconds if seconds > 0 else 0.0
 
 
+Ended = Literal["stop", "length", "cancelled"]
+"""How an engine's answer can end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of an answer. The last one has `finish` and `timings`.
@@ -154,7 +158,7 @@ class Chunk:
     """
 
     text: str = ""
-    finish: Literal["stop", "length", "cancelled"] | None = None
+    finish: Ended | None = None
     timings: Timings | None = None
 
 

@@ -21,7 +21,16 @@ from typing import Any
 
 from javis.core.errors import ContextOverflow, EngineError, UserInputError
 from javis.core.evaluation import Likelihood
-from javis.core.types import BASE, Chunk, EngineInfo, Message, SamplingParams, Timings, Version
+from javis.core.types import (
+    BASE,
+    Chunk,
+    Ended,
+    EngineInfo,
+    Message,
+    SamplingParams,
+    Timings,
+    Version,
+)
 from javis.engine.gguf_meta import GgufMeta, read_gguf_meta
 from javis.engine.llamacpp_score import Scorer
 from javis.engine.llamacpp_slots import Places
@@ -342,6 +351,7 @@ class _Answer:
     def chunks(self) -> Generator[Chunk, None, None]:
         threading.Thread(target=self._work, name="llama.cpp answer", daemon=True).start()
         spoke = time.perf_counter()
+        last: tuple[Ended, dict[str, Any]] | None = None
         try:
             while True:
                 self._urgent.wait(FRAME_S if self._first else HEARTBEAT_S)
@@ -353,20 +363,19 @@ class _Answer:
                             yield Chunk(text)
                         raise event
                     if event is None:
-                        yield self._last("cancelled", text=text)
+                        # Only now is the place free: whoever asks on at once gets the same one.
+                        yield self._last(*(last or ("cancelled", {})), text)
                         return
                     choice = event["choices"][0]
                     text += self._hide.feed(choice.get("text") or "")
                     if finish := choice.get("finish_reason"):
-                        reason = "length" if finish == "length" else "stop"
-                        yield self._last(reason, event, text)
-                        return
+                        last = "length" if finish == "length" else "stop", event
                 now = time.perf_counter()
                 if text or now - spoke >= HEARTBEAT_S:
                     spoke = now
                     yield Chunk(text)
                 if not self._first and self._stopping():
-                    yield self._last("cancelled")
+                    yield self._last("cancelled", {}, "")
                     return
         finally:
             self._abandoned.set()
@@ -393,9 +402,7 @@ class _Answer:
         if "prompt_progress" in event:
             return self._stopping()
         self._events.append(event)
-        if event["choices"][0].get("finish_reason"):
-            self._urgent.set()
-        else:
+        if not event["choices"][0].get("finish_reason"):
             self._tokens += 1
             if self._first is None:
                 self._first = time.perf_counter()
@@ -405,11 +412,11 @@ class _Answer:
     def _stopping(self) -> bool:
         return self._stop.is_set() or self._abandoned.is_set() or self._server.stopped.is_set()
 
-    def _last(self, finish: Any, event: Mapping[str, Any] | None = None, text: str = "") -> Chunk:
+    def _last(self, finish: Ended, event: Mapping[str, Any], text: str) -> Chunk:
         if self._server.stopped.is_set():
             raise _closed()
         now = time.perf_counter()
-        usage = (event or {}).get("usage", {})
+        usage = event.get("usage", {})
         details = usage.get("prompt_tokens_details", {})
         first = self._first or now
         timings = Timings(

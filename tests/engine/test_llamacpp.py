@@ -126,6 +126,12 @@ def test_history_is_not_read_again(engine: LlamaCppEngine) -> None:
     assert last.timings.cached_tokens > 0.8 * last.timings.prompt_tokens
 
 
+def test_who_asks_on_at_once_goes_on_from_the_same_place(engine: LlamaCppEngine) -> None:
+    for _ in range(8):
+        text_of(engine.stream(STORY, SamplingParams(max_tokens=2, temperature=0)))
+        assert engine._server._places.rest(0), "the place of an ended answer is still held"
+
+
 def test_a_prompt_over_the_context_says_by_how_much(engine: LlamaCppEngine) -> None:
     with pytest.raises(ContextOverflow) as caught:
         engine.stream([Message("user", "word " * 3000)], GREEDY)

@@ -173,10 +173,11 @@ def slow_site(make: Make, suite: SumSuite) -> Site:
 def begun(site: Site, suite: SumSuite) -> TrainJob:
     """A run whose candidate is being asked now, as the watching thread of a server does it."""
     job = site.start()
+    asking = threading.Event()
 
     def watch() -> None:
-        # As long as it is not over, one look; the look lasts as long as it is asked.
-        while not suite.asked:
+        # Looks until it is asked; the last look lasts as long as it is asked.
+        while not asking.is_set():
             site.learning.keeper.tick()
             time.sleep(0.02)
 
@@ -186,6 +187,7 @@ def begun(site: Site, suite: SumSuite) -> TrainJob:
     while len(suite.asked) < 6:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    asking.set()
     assert site.get(job).phase == "evaluating"
     return job
 

@@ -54,7 +54,9 @@ def supervising(runs: Path, *words: str, **options: float) -> Iterator[Superviso
 
 
 def begin(supervisor: Supervisor, job_id: str = JOB) -> Worker:
-    supervisor.folder(job_id).mkdir(parents=True, exist_ok=True)
+    folder = supervisor.folder(job_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "job.json").write_text("{}")
     with supervisor.reserved() as lock:
         return supervisor.start(job_id, lock)
 

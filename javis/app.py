@@ -219,17 +219,15 @@ def diagnose(settings: Settings) -> Iterator[str]:
 
 def make_asgi(application: Application, auth: Auth) -> Any:
     """The routes, the guards in front of everything, and the page."""
-    import gradio as gr  # heavy
-
     from javis.api.app import build_api
     from javis.api.guards import install_guards
-    from javis.ui.app import build_page, mount_options
+    from javis.ui.app import mount_page  # heavy: Gradio
 
     settings = application.services.settings
     api = build_api(application.services, auth)
     install_guards(api, settings, auth)
-    page = build_page(application.services, auth.user_of)
-    return gr.mount_gradio_app(api, page, path="/", **mount_options(settings))
+    mount_page(api, application.services, auth.user_of)
+    return api
 
 
 def serve(settings: Settings, *, window: bool = False, say: Say = print) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from javis.core.errors import EngineError
 from javis.engine.kormo import MODEL_TYPE, RENAMED, kormo_classes
+from javis.engine.template import ChatTemplate
 from javis.engine.waiting import let_threads_rest
 
 _CONFIG_BYTES = 1 << 20
@@ -24,14 +25,25 @@ _MAX_DEPTH = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A model in memory with what is needed to talk to it."""
+class Words:
+    """How a model's text becomes tokens and back."""
 
-    model: Any
     tokenizer: HfTokenizer
     chat_template: str
     bos_token: str
     eos_token: str
+    eos_id: int | None
+
+    def template(self) -> ChatTemplate:
+        return ChatTemplate(self.chat_template, self.tokenizer, self.bos_token, self.eos_token)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model in memory with what is needed to talk to it."""
+
+    model: Any
+    words: Words
     eos_ids: frozenset[int]
     context_tokens: int
     precision: str
@@ -102,11 +114,9 @@ def load(folder: Path, quantization: str, device: str) -> Loaded:
     from safetensors import SafetensorError
 
     transformers.logging.disable_progress_bar()
+    words = read_words(folder)
     try:
         model, precision = _load_model(folder, config, quantization, device)
-        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
     except (torch.OutOfMemoryError, MemoryError):
         raise EngineError(
             "out_of_memory", "There is not enough memory to load this model."
@@ -118,18 +128,15 @@ def load(folder: Path, quantization: str, device: str) -> Loaded:
         raise _refuse(folder, reason.rstrip(".")) from error
     return Loaded(
         model=model,
-        tokenizer=HfTokenizer(tokenizer),
-        chat_template=_chat_template(tokenizer, folder),
-        bos_token=tokenizer.bos_token or "",
-        eos_token=tokenizer.eos_token or "",
-        eos_ids=_eos_ids(model, tokenizer),
+        words=words,
+        eos_ids=_eos_ids(model, words.eos_id),
         context_tokens=int(getattr(model.config, "max_position_embeddings", 4096)),
         precision=precision,
     )
 
 
-def read_tokenizer(folder: Path) -> tuple[HfTokenizer, str, str, str]:
-    """A model folder's tokenizer, chat template, bos and eos, without its weights. EngineError."""
+def read_words(folder: Path) -> Words:
+    """A model folder's tokenizer and chat template, without its weights. EngineError."""
     check_folder(folder)
     from transformers import AutoTokenizer  # heavy
 
@@ -139,8 +146,13 @@ def read_tokenizer(folder: Path) -> tuple[HfTokenizer, str, str, str]:
         )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError) as error:
         raise _refuse(folder, "its tokenizer cannot be read") from error
-    template = _chat_template(tokenizer, folder)
-    return HfTokenizer(tokenizer), template, tokenizer.bos_token or "", tokenizer.eos_token or ""
+    return Words(
+        tokenizer=HfTokenizer(tokenizer),
+        chat_template=_chat_template(tokenizer, folder),
+        bos_token=tokenizer.bos_token or "",
+        eos_token=tokenizer.eos_token or "",
+        eos_id=tokenizer.eos_token_id,
+    )
 
 
 def _chat_template(tokenizer: Any, folder: Path) -> str:
@@ -214,10 +226,10 @@ def _precision(quantization: str, device: str) -> tuple[str, dict[str, Any]]:
     return "nf4", {"dtype": compute, "quantization_config": bits}
 
 
-def _eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+def _eos_ids(model: Any, eos_id: int | None) -> frozenset[int]:
     configured = model.generation_config.eos_token_id
     ids = configured if isinstance(configured, list) else [configured]
-    return frozenset(i for i in (*ids, tokenizer.eos_token_id) if isinstance(i, int))
+    return frozenset(i for i in (*ids, eos_id) if isinstance(i, int))
 
 
 class HfTokenizer:

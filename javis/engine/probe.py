@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from javis.core.errors import EngineError, VersionError
 from javis.core.types import Message, Version
-from javis.engine.template import ChatTemplate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,9 +47,7 @@ def probe_peft(folder: Path, version: Version, *, precision: str = "32bit") -> P
     from javis.engine.adapters import AdapterBank, Handle
 
     loaded = hf_model.load(folder, precision, "cpu")
-    template = ChatTemplate(
-        loaded.chat_template, loaded.tokenizer, loaded.bos_token, loaded.eos_token
-    )
+    template = loaded.words.template()
     prompts = [template.encode([Message("user", question)]) for question in QUESTIONS]
     bank = AdapterBank(loaded.model, version.base_model, prompts[0])
 
@@ -68,7 +65,7 @@ def probe_peft(folder: Path, version: Version, *, precision: str = "32bit") -> P
         return np.stack(rows)
 
     base = measure(bank.base)
-    word = loaded.tokenizer.encode_text("word")[0]
+    word = loaded.words.tokenizer.encode_text("word")[0]
     return Probe(prompts, word, base, measure(bank.load(version)))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from javis.engine.gguf_meta import read_gguf_meta
-from javis.engine.hf_model import read_tokenizer
+from javis.engine.hf_model import read_words
 from javis.engine.template import ChatTemplate
 
 
@@ -16,8 +16,9 @@ def read_template(path: Path) -> ChatTemplate:
         meta = read_gguf_meta(path)
         tokens = _Literals(meta.control_tokens)
         return ChatTemplate(meta.chat_template, tokens, meta.bos_token, meta.eos_token)
-    tokenizer, template, bos, eos = read_tokenizer(path)
-    return ChatTemplate(template, _Literals(tokenizer.control_tokens), bos, eos)
+    words = read_words(path)
+    tokens = _Literals(words.tokenizer.control_tokens)
+    return ChatTemplate(words.chat_template, tokens, words.bos_token, words.eos_token)
 
 
 class _Literals:

@@ -67,7 +67,7 @@ class TransformersEngine:
         def own() -> None:
             try:
                 loaded = hf_model.load(folder, quantization, device)
-                template = make_template(loaded)
+                template = loaded.words.template()
                 self._owner.adopt(
                     loaded, model, _probe(template), threads if device == "cpu" else 0
                 )
@@ -85,12 +85,12 @@ class TransformersEngine:
         loaded = started.get()
         if isinstance(loaded, EngineError):
             raise loaded
-        self._template = make_template(loaded)
-        self._tokenizer = loaded.tokenizer
-        end = loaded.tokenizer.control_tokens.get(self._template.end_of_turn)
+        self._template = loaded.words.template()
+        self._tokenizer = loaded.words.tokenizer
+        end = loaded.words.tokenizer.control_tokens.get(self._template.end_of_turn)
         # Some models (Qwen's base, KORMo) name another end in their config than their chats use.
         self._eos = loaded.eos_ids | ({end} if end is not None else set())
-        self._thinking = _thinking(loaded.tokenizer)
+        self._thinking = _thinking(loaded.words.tokenizer)
         self._handles: dict[str, tuple[str | None, Handle]] = {}
         self.info = EngineInfo(
             engine="transformers",
@@ -243,11 +243,6 @@ class TransformersEngine:
         error = answer.get()
         if error is not None:
             raise error
-
-
-def make_template(loaded: hf_model.Loaded) -> ChatTemplate:
-    """The model's own chat template over its own tokenizer."""
-    return ChatTemplate(loaded.chat_template, loaded.tokenizer, loaded.bos_token, loaded.eos_token)
 
 
 def _probe(template: ChatTemplate) -> list[int]:

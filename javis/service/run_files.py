@@ -290,9 +290,9 @@ def write(folder: Path, method: Method, data: RunData, parts: Parts) -> dict[str
 
 
 def turns_of(folder: Path) -> dict[str, list[str]]:
-    """The turns in each file of a run's folder; none where there is no manifest any more."""
+    """The turns in each file of a run's folder; none where no manifest says so (any more)."""
     try:
         found = json.loads((folder / "data" / "manifest.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        return {name: [*map(str, ids)] for name, ids in found["turn_ids"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
-    return {name: [*ids] for name, ids in found["turn_ids"].items()}

@@ -14,6 +14,8 @@ from javis.store import Store
 
 _TURN = "t_"
 """So begin the turns of this store; rows that were taken in have other names."""
+_UNREADABLE = ""
+"""Of a damaged line nobody can say whose it was, so it goes as well."""
 
 
 def forget_purged(runs_dir: Path, store: Store) -> int:
@@ -25,6 +27,8 @@ def forget_purged(runs_dir: Path, store: Store) -> int:
     """
 
     def is_gone(turn_id: str) -> bool:
+        if turn_id == _UNREADABLE:
+            return True
         return turn_id.startswith(_TURN) and store.reviews.conversation_of(turn_id) is None
 
     gone = 0
@@ -32,8 +36,12 @@ def forget_purged(runs_dir: Path, store: Store) -> int:
         if job.state not in TERMINAL or job.dataset:
             continue
         folder = runs_dir / job.id
-        parts = [name for name, ids in turns_of(folder).items() if any(map(is_gone, ids))]
-        found = sum(_forget(folder / "data" / f"{name}.jsonl", is_gone) for name in parts)
+        if turns := turns_of(folder):
+            parts = [name for name, ids in turns.items() if any(map(is_gone, ids))]
+            files = [folder / "data" / f"{name}.jsonl" for name in parts]
+        else:
+            files = sorted((folder / "data").glob("*.jsonl"))
+        found = sum(_forget(file, is_gone) for file in files)
         if found:
             for checkpoint in folder.glob("checkpoint-*"):
                 shutil.rmtree(checkpoint, ignore_errors=True)
@@ -43,8 +51,15 @@ def forget_purged(runs_dir: Path, store: Store) -> int:
 
 def _forget(path: Path, is_gone: Callable[[str], bool]) -> int:
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    kept = [line for line in lines if not is_gone(json.loads(line)["turn_id"])]
+    kept = [line for line in lines if not is_gone(_turn_of(line))]
     if len(kept) < len(lines):
         with atomic_file(path) as temporary:
             temporary.write_bytes(b"".join(kept))
     return len(lines) - len(kept)
+
+
+def _turn_of(line: bytes) -> str:
+    try:
+        return str(json.loads(line)["turn_id"])
+    except (ValueError, LookupError, TypeError):
+        return _UNREADABLE

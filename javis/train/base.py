@@ -66,13 +66,11 @@ def load_base(config: TrainConfig) -> Base:
     loaded = load(_folder(config.base_path), quantization, config.device)
     model = loaded.model
     _keep_unpacked(model)
-    tokenizer = loaded.tokenizer
-    template = ChatTemplate(loaded.chat_template, tokenizer, loaded.bos_token, loaded.eos_token)
     pad = model.config.pad_token_id
     known = isinstance(pad, int) and 0 <= pad < model.get_input_embeddings().num_embeddings
     return Base(
         loaded,
-        template,
+        loaded.words.template(),
         config.device,
         half=quantization != "32bit" and not (quantization == "4bit" and config.device == "cpu"),
         pad_id=int(pad) if known else min(loaded.eos_ids, default=0),

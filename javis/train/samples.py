@@ -32,7 +32,7 @@ def written(
     # The prompts end together, so that the answers begin together.
     ids = torch.tensor([[base.pad_id] * (width - len(row)) + row for row in rows]).to(base.device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-    control = base.loaded.tokenizer.control_tokens
+    control = base.loaded.words.tokenizer.control_tokens
     stops = set(base.loaded.eos_ids) | {control[base.template.end_of_turn]}
     config = GenerationConfig(
         max_new_tokens=tokens,
@@ -51,6 +51,6 @@ def written(
 
 def _text(base: Base, ids: Sequence[int], stops: set[int]) -> str:
     end = next((i for i, token in enumerate(ids) if token in stops), len(ids))
-    control = base.loaded.tokenizer.control_ids
+    control = base.loaded.words.tokenizer.control_ids
     plain = [token for token in ids[:end] if token not in control]
-    return base.loaded.tokenizer.decode(plain).rstrip("�")
+    return base.loaded.words.tokenizer.decode(plain).rstrip("�")

@@ -1,4 +1,4 @@
-"""Streaming an answer to the page: many tokens in, 10 to 20 frames a second out."""
+"""Streaming an answer to the page: many tokens in, ten frames a second out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from javis.service.chat import Options
 from javis.service.services import Services
 from javis.ui.edge import Json, Payload, User
 
-FRAME_S = 0.08
+FRAME_S = 0.1
 """Time between two frames; what came in between is drawn at once."""
 
 

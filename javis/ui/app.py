@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI
 from gradio.route_utils import FnIndexInferError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -24,6 +25,7 @@ from javis.ui.defaults import attach_defaults, attach_memory, attach_prompt
 from javis.ui.edge import Edge, Handler, Json, Payload, UserOf
 from javis.ui.evaluating import Evaluating
 from javis.ui.formulas import formulas_table
+from javis.ui.frames import RestingFrames
 from javis.ui.golden import Golden
 from javis.ui.places import place
 from javis.ui.presets import Presets
@@ -143,9 +145,21 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
         attach_defaults(services, edge, bar, admin.attach(calls, language))
         attach_prompt(bar, calls)
         attach_memory(bar)
+        show_no_progress(page)
     page.queue(max_size=QUEUE_SIZE, api_open=False)
     rest(page)
     return page
+
+
+def show_no_progress(page: gr.Blocks) -> None:
+    """Let Gradio's signs of progress, all hidden anyway, hang on nothing that is drawn.
+
+    For each frame of an answer it would tell all parts that ever took part in any event about it,
+    copying whatever they hold: an eighth of a core.
+    """
+    nothing = gr.State()
+    for function in page.fns.values():
+        function.show_progress_on = [nothing]
 
 
 def rest(page: gr.Blocks) -> None:
@@ -158,8 +172,15 @@ def rest(page: gr.Blocks) -> None:
     page._queue.progress_update_sleep_when_free = 1.0
 
 
+def mount_page(app: FastAPI, services: Services, user_of: UserOf) -> None:
+    """Let the page answer at `/` of `app`."""
+    options = mount_options(services.settings)
+    gr.mount_gradio_app(app, build_page(services, user_of), path="/", **options)
+    app.add_middleware(RestingFrames)
+
+
 def mount_options(settings: Settings) -> dict[str, Any]:
-    """What `gr.mount_gradio_app(parent, build_page(…), path="/", **mount_options(…))` needs."""
+    """What Gradio is told when the page is mounted."""
     private = (settings.data_dir, settings.models_dir, settings.exports_dir)
     return {
         "theme": theme(),

@@ -185,6 +185,7 @@ async function start() {
   relabel({ ...keptVersion(), ...keptTemperature() });
   focusComposer();
   document.body.classList.add("jv-ready");
+  window.jvRest();
   const first = await attempt(boot);
   if (!first) return;
   Object.assign(S, { model: first.model, admin: first.admin, login: first.login, prompt: first.prompt });

@@ -27,7 +27,7 @@ from javis.service.services import Services, join
 from javis.service.training_plan import TrainBase
 from javis.store import Store, open_store
 from javis.train.supervisor import Supervisor
-from javis.ui.app import build_page, mount_options
+from javis.ui.app import mount_page
 from javis.versions.publish import Publisher
 from javis.versions.registry import Registry
 
@@ -168,9 +168,7 @@ def serve(
         auth = Auth.from_settings(services.settings, services.settings.data_dir / "session.key")
         app = build_api(services, auth)
         install_guards(app, services.settings, auth)
-        gr.mount_gradio_app(
-            app, build_page(services, user_of), path="/", **mount_options(services.settings)
-        )
+        mount_page(app, services, user_of)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         running.append(uvicorn.Server(config))
         await running[0].serve([listener])

@@ -12,7 +12,6 @@ from javis.core.types import Message
 from javis.engine import hf_model
 from javis.engine.llamacpp import LlamaCppEngine
 from javis.engine.template_file import read_template
-from javis.engine.transformers import make_template
 from tests.engine import transformers_tiny
 from tests.versions import tiny
 
@@ -33,7 +32,7 @@ def test_of_a_gguf_file(tmp_path: Path) -> None:
 
 def test_of_a_folder(tmp_path: Path) -> None:
     folder = transformers_tiny.save_qwen2(tmp_path)
-    loaded = make_template(hf_model.load(folder, "32bit", "cpu"))
+    loaded = hf_model.load(folder, "32bit", "cpu").words.template()
     assert read_template(folder).training_text(TALK) == loaded.training_text(TALK)
     shutil.rmtree(folder)
     with pytest.raises(EngineError):

@@ -51,6 +51,24 @@ def test_the_rows_of_a_purged_conversation_go_and_the_run_is_not_taken_up(
     assert (caught.value.code, caught.value.values) == ("turns_gone", {"count": 1})
 
 
+@pytest.mark.parametrize("manifest", [None, "", "[]", "{}", '{"turn_ids": 3}'])
+def test_damaged_files_of_a_run_stop_no_start(make_training: Make, manifest: str | None) -> None:
+    site = make_training("worse", source=Source(Approved()))
+    site.source.rows = talks(site, 12)
+    job = site.finished(site.start())
+    data = site.supervisor.folder(job.id) / "data"
+    if manifest is not None:
+        (data / "manifest.json").write_text(manifest)
+    train = data / "train.jsonl"
+    first, *rest = train.read_text("utf-8").splitlines(keepends=True)
+    example = next(e for e in site.source.rows.examples if e.turn_id in first)
+    train.write_text("".join([first, "{torn\n", "[]\n", *rest]), "utf-8")
+    site.store.conversations.delete(example.conversation_id, "local")
+    site.store.conversations.purge(-1)
+    open_data(site.settings, print).close()
+    assert train.read_text("utf-8") == "".join(rest)
+
+
 def test_a_run_is_not_published_with_what_was_excluded_since(make_training: Make) -> None:
     site = make_training("worse")
     job = site.finished(site.start())

@@ -35,7 +35,7 @@ def test_what_was_kept_before_is_kept_again(qwen2: Path, tmp_path: Path) -> None
     assert (material.kept, len(material.examples)) == (2, 10)
     question = base.template.encode([Message("user", "What is red?")])
     assert material.examples[8].prompt == question
-    assert base.loaded.tokenizer.decode(material.examples[8].answer[:-1]) == "A colour."
+    assert base.loaded.words.tokenizer.decode(material.examples[8].answer[:-1]) == "A colour."
 
 
 @pytest.mark.parametrize("method", ["dpo", "kto", "ia3"])
@@ -63,7 +63,7 @@ def test_the_base_answers_by_itself_and_only_whole_answers_count(
     assert len(found) == 3
     written = [json.loads(line) for line in (tmp_path / KEPT_ROWS).read_text().splitlines()]
     assert all(row["messages"][0]["content"] in ENGLISH for row in written)
-    end = base.loaded.tokenizer.control_tokens[base.template.end_of_turn]
+    end = base.loaded.words.tokenizer.control_tokens[base.template.end_of_turn]
     for row in found:
         assert row.answer[-1] == end
         assert len(row.answer) > 1

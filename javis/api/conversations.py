@@ -22,6 +22,7 @@ from javis.service.services import Services
 from javis.service.tree import ConversationView
 
 MAX_PAGE = 200
+MARKDOWN = "text/markdown"
 EXPORT_BLOCK_CHARS = 65_536
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*;%\u200b-\u200f\u2028-\u202e\u2066-\u2069]+')
 _IMPORT_BODY: dict[str, Any] = {
@@ -34,7 +35,8 @@ _IMPORT_BODY: dict[str, Any] = {
                     "required": ["conversations"],
                     "properties": {"conversations": {"type": "array", "minItems": 1}},
                 }
-            }
+            },
+            MARKDOWN: {"schema": {"type": "string"}},
         },
     }
 }
@@ -62,12 +64,17 @@ def conversations_router(services: Services, auth: Auth) -> APIRouter:
 
     @router.post("/import", openapi_extra=_IMPORT_BODY)
     async def bring_in(request: Request) -> dict[str, Any]:
-        """Take in `{"conversations": […]}`: all of it, or nothing and a line for each bad row."""
+        """Take in `{"conversations": […]}`: all of it, or nothing and a line for each bad row.
+
+        Also one conversation as `text/markdown`, as the export writes it.
+        """
         owner = auth.user_of(request).name
-        _must_be_json(request)
+        kind = _kind(request)
         body = await request.body()
 
         def read() -> list[Conversation]:
+            if kind == MARKDOWN:
+                return services.library.bring_in_markdown(owner, _text(body))
             return services.library.bring_in(owner, _parsed(body))
 
         # In a thread: reading 64 MiB of JSON would hold up every other answer.
@@ -118,7 +125,7 @@ def _add_single_routes(router: APIRouter, services: Services, auth: Auth) -> Non
             return _file(services, owner, conversation_id, title)
         text = services.library.markdown(owner, conversation_id).encode("utf-8", "replace")
         headers = {"Content-Disposition": disposition(title, "md")}
-        return Response(text, headers=headers, media_type="text/markdown; charset=utf-8")
+        return Response(text, headers=headers, media_type=f"{MARKDOWN}; charset=utf-8")
 
 
 def conversation_json(conversation: Conversation) -> dict[str, Any]:
@@ -181,12 +188,22 @@ def _chained(first: str, rest: Iterator[str]) -> Iterator[bytes]:
         yield text.encode("utf-8", "replace")
 
 
-def _must_be_json(request: Request) -> None:
+def _kind(request: Request) -> str:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
-    if kind != "application/json":
+    if kind not in ("application/json", MARKDOWN):
         raise UserInputError(
-            "not_json", "Send a JSON object with the header Content-Type: application/json."
+            "not_json",
+            "Send a JSON object with the header Content-Type: application/json, or one "
+            "conversation as text/markdown.",
         )
+    return kind
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserInputError("not_text", "{what} must be text.", what="The body") from None
 
 
 def _parsed(body: bytes) -> object:

@@ -16,6 +16,7 @@ from javis.core.types import (
     check_text,
 )
 from javis.service.answerer import Answerer, title_of
+from javis.service.markdown import read_markdown, write_markdown
 from javis.service.transfer import read_conversation, relinked
 from javis.service.tree import branch_to
 from javis.store import Store
@@ -102,6 +103,10 @@ class Library:
         self._store.conversations.import_many(named)
         return [conversation for conversation, _, _ in named]
 
+    def bring_in_markdown(self, owner: str, text: str) -> list[Conversation]:
+        """Import one conversation that `markdown` wrote, or a person in its manner."""
+        return self.bring_in(owner, {"conversations": [read_markdown(text)]})
+
     def take_out(self, owner: str, conversation_id: str | None = None) -> Iterator[dict[str, Any]]:
         """One dict for each conversation, in the format that `bring_in` reads."""
         if conversation_id is not None:
@@ -123,11 +128,7 @@ class Library:
         """The shown branch as a Markdown document."""
         conversation = self.get(owner, conversation_id)
         turns = self._store.conversations.turns(conversation_id)
-        lines = [f"# {conversation.title}", ""]
-        for turn in branch_to(turns, conversation.head):
-            lines += [f"**You** · {turn.created_at}", "", turn.user, ""]
-            lines += [f"**{turn.model} {turn.version}**", "", turn.reply, ""]
-        return "\n".join(lines)
+        return write_markdown(conversation.title, branch_to(turns, conversation.head))
 
     @staticmethod
     def _named(conversation: Conversation, turns: list[Turn]) -> Conversation:

@@ -99,13 +99,11 @@ class Calls:
         text = payload.text("text")
         if len(text) > MAX_IMPORT_CHARS:
             raise UserInputError("import_too_big", "This file is too big to import here.")
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError):
-            raise UserInputError(
-                "import_not_json", "This file is no JSON. Choose one that JAVIS exported."
-            ) from None
-        rows = self._services.library.bring_in(user.name, data)
+        library = self._services.library
+        if payload.get("markdown") is True:
+            rows = library.bring_in_markdown(user.name, text)
+        else:
+            rows = library.bring_in(user.name, _parsed(text))
         return {"count": len(rows), "first": rows[0].id}
 
     # Turns ---------------------------------------------------------------------------------
@@ -155,3 +153,12 @@ class Calls:
         readiness = self._services.feedback.readiness()
         first = len(self._services.versions.all()) == 1
         return {**asdict(readiness), "share": readiness.share, "first": first}
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise UserInputError(
+            "import_not_json", "This file is no JSON. Choose one that JAVIS exported."
+        ) from None

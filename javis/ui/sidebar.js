@@ -13,7 +13,7 @@ function buildSidebar() {
     oninput: searchSoon,
   });
   search.value = L.query;
-  const file = el("input", { type: "file", id: "jv-file", accept: ".json,application/json", class: "jv-offscreen", tabindex: "-1", "aria-label": t("side.import"), onchange: importFile });
+  const file = el("input", { type: "file", id: "jv-file", accept: ".json,.md,application/json,text/markdown", class: "jv-offscreen", tabindex: "-1", "aria-label": t("side.import"), onchange: importFile });
   place("jv-side").replaceChildren(
     el(
       "nav",
@@ -188,7 +188,7 @@ async function importFile(event) {
   const [file] = event.target.files;
   event.target.value = "";
   if (!file) return;
-  const done = await attempt(async () => bringIn(await file.text()));
+  const done = await attempt(async () => bringIn(await file.text(), /\.(md|markdown)$/i.test(file.name)));
   if (!done) return;
   await loadList();
   loadReadiness();
@@ -199,9 +199,9 @@ async function importFile(event) {
 const EVENT_CHARS = 2000000;
 
 // A page's event may be 8 MiB; a whole library goes through the route that takes more.
-async function bringIn(text) {
-  if (text.length < EVENT_CHARS) return call("bring_in", { text });
-  const answer = await fetch("api/conversations/import", { method: "POST", headers: { "Content-Type": "application/json" }, body: text });
+async function bringIn(text, markdown) {
+  if (text.length < EVENT_CHARS) return call("bring_in", { text, markdown });
+  const answer = await fetch("api/conversations/import", { method: "POST", headers: { "Content-Type": markdown ? "text/markdown" : "application/json" }, body: text });
   const said = await answer.json();
   if (!answer.ok) throw new CallError({ code: "import", message: said.error?.message || t("unreachable") });
   return { count: said.imported, first: said.conversations[0].id };

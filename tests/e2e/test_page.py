@@ -63,6 +63,19 @@ def test_import_and_export(open_page: Open, tmp_path: Path) -> None:
     with page.expect_download() as saved:
         page.get_by_role("menuitem", name="Export as JSON").click()
     assert "from afar" in Path(saved.value.path()).read_text(encoding="utf-8")
+    row.hover()
+    row.get_by_role("button", name=re.compile("^More")).click()
+    with page.expect_download() as saved:
+        page.get_by_role("menuitem", name="Export as Markdown").click()
+    document = tmp_path / "talk.md"
+    document.write_bytes(Path(saved.value.path()).read_bytes())
+    page.set_input_files("#jv-file", document)
+    expect(page.locator(".jv-item", has_text="Brought")).to_have_count(2)
+    expect(last_turn(page).locator(".jv-md strong")).to_have_text("hello")
+    expect(act(last_turn(page), "good")).to_have_attribute("aria-pressed", "false")
+    document.write_text("# notes\n\nnothing of ours")
+    page.set_input_files("#jv-file", document)
+    expect(page.locator(".jv-notice")).to_contain_text("none that JAVIS exported")
     file.write_text("{ not json")
     page.set_input_files("#jv-file", file)
     expect(page.locator(".jv-notice")).to_contain_text("nothing was imported")

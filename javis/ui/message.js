@@ -64,11 +64,13 @@ function paintNote(node, turn) {
   if (kind === null && turn.about && ![...S.streams.values()].some((s) => s.turn === turn.id)) parts.push(t("finish.elsewhere"));
   else if (kind === "error") parts.push(t("finish.error", { why: turn.error || "" }));
   else if (["cancelled", "length", "interrupted", "edited"].includes(kind)) parts.push(t(`finish.${kind}`));
+  const nothing = kind === "stop" && !turn.reply.trim();
+  if (nothing) parts.push(t("finish.nothing"));
   if (turn.feedback?.correction) parts.push(t("thumb.corrected"));
   if (turn.duel) parts.push(duelWords(turn.duel));
   const shown = typeof turn.example_at === "string";
   if (shown) parts.push(turn.example_at ? t("recall.used", { date: new Date(turn.example_at).toLocaleDateString(lang) }) : t("recall.used_gone"));
-  const offer = ["error", "interrupted", "cancelled"].includes(kind) && latest() === turn;
+  const offer = (nothing || ["error", "interrupted", "cancelled"].includes(kind)) && latest() === turn;
   return host.replaceChildren(
     ...parts.map((p) => el("span", {}, p)),
     ...(offer ? [el("button", { class: "jv-link", onclick: () => regenerate(turn.id) }, t("msg.again"))] : []),

@@ -341,3 +341,11 @@ def test_a_killed_stream_is_there_after_a_restart(open_page: Open, tmp_path: Pat
         expect(last_turn(page).locator(".jv-md")).to_contain_text("4 5")
         page.keyboard.press("Escape")
         expect(answered(page).locator(".jv-pager")).to_contain_text("2/2")
+
+
+def test_an_answer_of_nothing_says_so(open_page: Open) -> None:
+    page = open_page(user="nothing")
+    turn = chat(page, "raw:")
+    expect(turn.locator(".jv-note")).to_contain_text("The model had nothing to say.")
+    turn.locator(".jv-note").get_by_role("button", name="Answer again").click()
+    expect(last_turn(page).locator(".jv-pager")).to_contain_text("2/2")

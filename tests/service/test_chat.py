@@ -171,6 +171,38 @@ def test_a_model_that_dies_leaves_the_text_so_far(make: Make) -> None:
     assert last(chat.regenerate(ME, turn.id)).finish == "stop"
 
 
+def test_a_model_that_says_nothing_has_answered(make: Make) -> None:
+    chat = make(answer=lambda *_: "").services.chat
+    turn = last(chat.reply(ME, "hi"))
+    assert (turn.reply, turn.finish) == ("", "stop")
+    assert not chat.view(ME, turn.conversation_id).answering
+    assert last(chat.reply(ME, "and now?", turn.conversation_id)).finish == "stop"
+
+
+def test_a_model_that_repeats_itself_for_ever_comes_to_the_limit(make: Make) -> None:
+    chat = make(answer=lambda *_: "la " * 100_000).services.chat
+    turn = last(chat.reply(ME, "sing", None, Options(SamplingParams(max_tokens=40))))
+    assert turn.finish == "length" and len(turn.reply.split()) == 40
+
+
+def test_a_clock_set_back_changes_no_order(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    application = make()
+    services = application.services
+    first = last(services.chat.reply(ME, "one"))
+    services.feedback.rate(ME, first.id, "good")
+    for module in ("answerer", "chat", "feedback"):
+        monkeypatch.setattr(f"javis.service.{module}.now_iso", lambda: "1999-12-31T00:00:00.000Z")
+    second = last(services.chat.reply(ME, "two", first.conversation_id))
+    services.feedback.rate(ME, first.id, "bad")
+    view = services.chat.view(ME, first.conversation_id)
+    assert [shown.turn.id for shown in view.turns] == [first.id, second.id]
+    assert view.turns[0].feedback and view.turns[0].feedback.rating == "bad"
+    application.store.close()
+    again = make().services.chat.view(ME, first.conversation_id)
+    assert [shown.turn.id for shown in again.turns] == [first.id, second.id]
+    assert again.turns[0].feedback and again.turns[0].feedback.rating == "bad"
+
+
 def test_a_fault_nobody_foresaw_is_no_stop_of_the_users(make: Make) -> None:
     def broken(*_: object) -> str:
         raise RuntimeError("/home/me/secret")

@@ -235,3 +235,26 @@ def test_the_address_names_the_view(open_page: Open) -> None:
     stranger = open_page("#admin/versions", user="eve")
     expect(stranger.locator(TEXT)).to_be_visible()
     expect(stranger.locator("#jv-review, #jv-admin").first).to_be_hidden()
+
+
+def test_a_start_whose_reply_was_lost_asks_again(open_page: Open) -> None:
+    """As it happens while Gradio still sets its parts up on a busy machine."""
+    page = open_page()
+    boots = 0
+
+    def lose_the_first(route: Route) -> None:
+        nonlocal boots
+        body = route.request.post_data or ""
+        is_boot = '"kind":"boot"' in body
+        boots += is_boot
+        if is_boot and boots == 1:
+            # Answered, but to a question that no page asked.
+            route.continue_(post_data=re.sub(r'"call":"c\d+"', '"call":"lost"', body))
+        else:
+            route.continue_()
+
+    page.route("**/gradio_api/run/**", lose_the_first)
+    page.reload()
+    page.wait_for_selector("body.jv-booted", timeout=20_000)
+    assert boots == 2
+    expect(page.locator(".jv-notice")).to_have_count(0)

@@ -55,8 +55,28 @@ def keep(name: str, figures: dict[str, Any]) -> None:
     path.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
+def picture(browser: Browser, loop: Loop, name: str, where: str, height: int = 900) -> None:
+    """What a user sees there now, in both languages, for the docs."""
+    for language, locale in (("en", "en-US"), ("ko", "ko-KR")):
+        page = browser.new_page(locale=locale, viewport={"width": 1280, "height": height})
+        page.goto(f"{loop.live.address}/#{where}")
+        page.wait_for_selector("body.jv-booted")
+        page.wait_for_timeout(2000)
+        page.screenshot(path=FIGURES / f"{name}-{language}.png")
+        page.close()
+
+
 def losses(job: dict[str, Any]) -> dict[str, float]:
     return dict(job["verdict"]["losses"])
+
+
+def half_way(loop: Loop) -> None:
+    def steps() -> bool:
+        job = loop.jobs()[0]
+        assert job["state"] in ("queued", "running"), job
+        return bool(job["total_steps"]) and job["step"] >= 0.4 * job["total_steps"]
+
+    loop.wait_until(steps, 300)
 
 
 def test_the_loop_from_eighty_chats_to_v1_0_and_back(make: Any, browser: Browser) -> None:
@@ -76,6 +96,8 @@ def test_the_loop_from_eighty_chats_to_v1_0_and_back(make: Any, browser: Browser
     start = time.monotonic()
     page.locator("#jv-train-start").click()
     loop.wait_until(lambda: loop.jobs())
+    half_way(loop)
+    picture(browser, loop, "live", "admin/train")
     job = loop.ended(loop.jobs()[0]["job_id"])
     seconds = time.monotonic() - start
     assert job["state"] == "succeeded", job
@@ -84,6 +106,7 @@ def test_the_loop_from_eighty_chats_to_v1_0_and_back(make: Any, browser: Browser
     fall = 1 - loss["candidate"] / loss["base"]
     assert fall >= 0.30
     assert loop.get("/api/versions")["current"] == "v1.0"
+    picture(browser, loop, "passed", "admin/versions")
 
     page.goto(loop.live.address)
     page.wait_for_selector("body.jv-booted")
@@ -113,6 +136,7 @@ def test_the_loop_from_eighty_chats_to_v1_0_and_back(make: Any, browser: Browser
     elif second["version"]:
         loop.post(f"/api/versions/{second['version']}/promote")
     assert loop.get("/api/versions")["current"] == "v1.1"
+    picture(browser, loop, "dashboard", "admin/dashboard", 1400)
     back = []
     for name in ("v1.0", "base"):
         loop.post("/api/versions/rollback")
@@ -188,7 +212,7 @@ def test_soft_methods_train_and_serve(make: Any, method: str) -> None:
     assert after != before
 
 
-def test_a_bad_dataset_is_stopped_by_the_gate(make: Any) -> None:
+def test_a_bad_dataset_is_stopped_by_the_gate(make: Any, browser: Browser) -> None:
     """Answers that do not belong to their questions, in a hundred styles: nothing to learn."""
     loop = make("bad")
     rows = advice()
@@ -208,3 +232,4 @@ def test_a_bad_dataset_is_stopped_by_the_gate(make: Any) -> None:
     keep("bad", {"state": job["state"], "reason": job["reason"], "losses": losses(job)})
     assert job["state"] == "rejected"
     assert loop.get("/api/versions")["current"] == "base"
+    picture(browser, loop, "rejected", "admin/train")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from fastapi import FastAPI
 from gradio.route_utils import FnIndexInferError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -172,8 +171,8 @@ def rest(page: gr.Blocks) -> None:
     page._queue.progress_update_sleep_when_free = 1.0
 
 
-def mount_page(app: FastAPI, services: Services, user_of: UserOf) -> None:
-    """Let the page answer at `/` of `app`."""
+def mount_page(app: Any, services: Services, user_of: UserOf) -> None:
+    """Let the page answer at `/` of a FastAPI application."""
     options = mount_options(services.settings)
     gr.mount_gradio_app(app, build_page(services, user_of), path="/", **options)
     app.add_middleware(RestingFrames)

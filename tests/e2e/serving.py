@@ -192,6 +192,7 @@ def serve(
         settle(services)
         for watcher in watchers:
             watcher.stop()
+        services.recall.wait(10)
         store.close()
 
 

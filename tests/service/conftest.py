@@ -49,4 +49,6 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
     yield build
     for application in made:
+        # The thread that reads corrections would go on over the next test.
+        application.services.recall.wait(10)
         application.store.close()

@@ -114,7 +114,7 @@ def load(folder: Path, quantization: str, device: str) -> Loaded:
     from safetensors import SafetensorError
 
     transformers.logging.disable_progress_bar()
-    words = read_words(folder)
+    words = _words(folder)
     try:
         model, precision = _load_model(folder, config, quantization, device)
     except (torch.OutOfMemoryError, MemoryError):
@@ -138,6 +138,11 @@ def load(folder: Path, quantization: str, device: str) -> Loaded:
 def read_words(folder: Path) -> Words:
     """A model folder's tokenizer and chat template, without its weights. EngineError."""
     check_folder(folder)
+    return _words(folder)
+
+
+def _words(folder: Path) -> Words:
+    """Of a folder that was checked."""
     from transformers import AutoTokenizer  # heavy
 
     try:

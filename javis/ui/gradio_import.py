@@ -39,5 +39,4 @@ class _Finder(MetaPathFinder):
 
 def write_no_stubs() -> None:
     """To be called before anything imports Gradio; without effect after that."""
-    if _MODULE not in sys.modules and not any(isinstance(f, _Finder) for f in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+    sys.meta_path.insert(0, _Finder())

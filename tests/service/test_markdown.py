@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +12,10 @@ from javis.service.markdown import read_markdown, write_markdown
 
 AT = "2026-11-28T03:20:14.120Z"
 HEADINGS = (
-    *(f"**You** · {AT}", f"**M v1.0** · {AT}", rf"\**You** · {AT}", f"**M x** · {AT} · length"),
+    f"**You** · {AT}",
+    f"**M v1.0** · {AT}",
+    rf"\**You** · {AT}",
+    f"**M x** · {AT} · length",
 )
 """What a message may say to look like the document's own lines."""
 LINES = st.one_of(st.sampled_from(("", "# title", *HEADINGS)), st.text("ab*·\\ 가", max_size=6))
@@ -59,7 +60,7 @@ def test_half_an_answer_stays_half(finish: Finish | None, back: str) -> None:
 
 
 def test_a_file_of_windows_and_its_mark_are_read() -> None:
-    text = "\ufeff" + write_markdown("차", [replace(turn("어떤 차?", "녹차.\n"))])
+    text = "\ufeff" + write_markdown("차", [turn("어떤 차?", "녹차.\n")])
     (found,) = read_markdown(text.replace("\n", "\r\n"))["turns"]
     assert (found["user"], found["assistant"]) == ("어떤 차?", "녹차.\n")
 

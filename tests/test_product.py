@@ -14,6 +14,9 @@ import pytest
 from javis.store import open_store
 from tests.live import Live
 
+LONG = "Write a very long and detailed story about a dog who travels around the world."
+"""At temperature 0 its answer has more than 400 tokens; a drawn one may end anywhere."""
+
 
 @pytest.fixture
 def live(tmp_path: Path, embedded_gguf: Path) -> Iterator[Live]:
@@ -39,7 +42,7 @@ def test_a_conversation_survives_kill_9(live: Live) -> None:
     assert live.http.post("/api/feedback", json=rated).status_code == 200
     written = ""
     body = {
-        "message": "Write a very long and detailed story about a dog who travels around the world.",
+        "message": LONG,
         "conversation_id": conversation,
         "max_tokens": 800,
         "temperature": 0,
@@ -61,7 +64,7 @@ def test_a_conversation_survives_kill_9(live: Live) -> None:
     turns = live.http.get(f"/api/conversations/{conversation}").json()["turns"]
     assert [t["user"] for t in turns] == [
         "What is 2+2?",
-        "Write a very long and detailed story about a dog who travels around the world.",
+        LONG,
     ]
     assert turns[0]["reply"] == first["reply"]
     assert turns[1]["finish"] == "interrupted"
@@ -118,7 +121,7 @@ def test_a_second_server_on_the_data_folder_says_so(live: Live) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_an_ordinary_end_stores_the_running_answer(live: Live, how: signal.Signals) -> None:
-    body = {"message": "Tell me a long story.", "max_tokens": 800, "stream": True}
+    body = {"message": LONG, "max_tokens": 800, "temperature": 0, "stream": True}
     with live.http.stream("POST", "/api/chat", json=body) as stream:
         for number, _ in enumerate(stream.iter_lines()):
             if number == 60:

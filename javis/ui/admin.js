@@ -23,8 +23,16 @@ function drawSections() {
   );
 }
 
-async function openSystem() {
+// The stored values come a moment later. Who could type before would see that moment take it back.
+function fillForm() {
+  $("jv-defaults").classList.add("is-waiting");
   jvWires.calls.trigger("admin_open", { lang });
+}
+
+const formFilled = () => $("jv-defaults").classList.remove("is-waiting");
+
+async function openSystem() {
+  fillForm();
   const state = await attempt(() => call("admin_state"));
   if (state) paintAdmin(state);
 }

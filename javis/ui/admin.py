@@ -89,13 +89,14 @@ class AdminTab:
 
     def attach(self, calls: gr.HTML, language: gr.Textbox) -> Callable[..., Any]:
         """Wire it up. Returns what chains an event to a save."""
-        calls.admin_open(
+        filled = calls.admin_open(
             self._values_callback(),
             outputs=self._fields(),
             show_progress="hidden",
             queue=False,
             api_visibility="private",
         )
+        filled.then(None, js="() => window.jvWires.formFilled()")
         saved = self._save.click(
             self._save_callback(),
             inputs=[language, *self._fields()],

@@ -181,6 +181,7 @@ async function start() {
   jvWires.live.watch("value", () => onFrame(jvWires.live.props.value));
   jvWires.ask.watch("value", () => onAsked(jvWires.ask.props.value));
   jvWires.keep = keepChoice;
+  jvWires.formFilled = formFilled;
   speak();
   relabel({ ...keptVersion(), ...keptTemperature() });
   focusComposer();

@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
+from javis.core.types import SamplingParams
 from tests.e2e.conftest import Open
 from tests.e2e.serving import Served
 from tests.e2e.steps import chat, say
@@ -166,12 +167,30 @@ def test_the_admin_tab(open_page: Open, served: Served) -> None:
     assert served.services.preferences.sampling().temperature == 0.4
     assert not served.services.preferences.use_corrections()
     served.services.preferences.set_use_corrections(True)
+    served.services.preferences.set_sampling(SamplingParams())
     expect(page.locator(".jv-ready-words")).to_contain_text("of 300")
     page.locator("#jv-admin-goal input").fill("3")
     page.click("#jv-admin-save")
     expect(page.locator(".jv-toast")).to_contain_text("between 10 and 100,000")
     assert served.services.preferences.readiness_goal() == 300
+    assert served.services.preferences.sampling() == SamplingParams()  # a refusal keeps nothing
     served.services.preferences.set_readiness_goal(500)
+
+
+def test_stored_defaults_never_overwrite_what_was_typed(open_page: Open) -> None:
+    page = open_page()
+    prompt = page.locator("#jv-admin-system-prompt textarea")
+    held: list[Route] = []
+    page.route("**/run/predict*", lambda route: held.append(route))
+    page.click("#jv-tab-admin")
+    page.click("#jv-section-system")
+    while not held:
+        page.wait_for_timeout(20)
+    expect(prompt).to_be_hidden()
+    page.unroute("**/run/predict*")  # lets those go on that were held
+    prompt.fill("Be brief.")
+    page.wait_for_timeout(300)
+    expect(prompt).to_have_value("Be brief.")
 
 
 def test_presets(open_page: Open, served: Served) -> None:

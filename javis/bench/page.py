@@ -1,12 +1,16 @@
-"""The page in a real browser, timed inside the browser."""
+"""The page in a real browser, timed inside the browser; and what it asks, without a browser."""
 
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
+import uuid
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from javis.bench.server import post
 from javis.core.errors import EngineError
 from javis.window import find_browser
 
@@ -60,30 +64,79 @@ class Page:
         """Tokens per second between the first and the last change of the text on the page."""
         # A context of its own: the page would otherwise go on where it was.
         context = self._browser.new_context()
-        self._page = page = context.new_page()
+        page = context.new_page()
         page.goto(self._address)
         page.locator(".jv-examples").wait_for()
         page.evaluate(WATCH)
         composer = page.locator("#jv-text")
         composer.fill(prompt)
         composer.press("Enter")
-        tokens = self._tokens(prompt)
+        tokens = _tokens(
+            self._address, prompt, lambda: page.wait_for_function(QUIET, timeout=120_000)
+        )
         times: list[float] = page.evaluate("() => window.grown")
         context.close()
         return (tokens - 1) / ((times[-1] - times[0]) / 1000)
 
-    def _tokens(self, prompt: str) -> int:
-        """How many tokens the answer to `prompt` has, once it is stored as finished."""
-        for _ in range(60):
-            # Asked rarely, and not while the text grows, so as not to disturb what is measured.
-            self._page.wait_for_function(QUIET, timeout=120_000)
-            (newest,) = self._get("/api/conversations?limit=1")["conversations"]
-            turn = self._get(f"/api/conversations/{newest['id']}")["turns"][-1]
-            if turn["user"] == prompt and turn["finish"]:
-                return int(turn["timings"]["completion_tokens"])
-            self._page.wait_for_timeout(1000)
-        raise EngineError("bench_page", "The page's answer did not end within a minute.")
 
-    def _get(self, path: str) -> Any:
-        with urllib.request.urlopen(self._address + path, timeout=30) as reply:  # noqa: S310
-            return json.load(reply)
+class Wire:
+    """What the page asks of Gradio and is told, as a program: nothing is drawn."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        config = _get(address, "/config")
+        parts = {part["id"]: part["props"] for part in config["components"]}
+        self._trigger, self._call = next(
+            (target, call)
+            for call in config["dependencies"]
+            for target, event in call["targets"]
+            if event == "send" and parts[target].get("elem_id") == "jv-live"
+        )
+        self._data = [parts[part].get("value") for part in self._call["inputs"]]
+
+    def decode(self, prompt: str) -> float:
+        """Tokens per second between the first and the last frame that brought text."""
+        session = uuid.uuid4().hex
+        body = {
+            "data": self._data,
+            "event_data": {"op": "reply", "text": prompt, "call": session, "lang": "en"},
+            "fn_index": self._call["id"],
+            "trigger_id": self._trigger,
+            "session_hash": session,
+        }
+        post(self._address, "/gradio_api/queue/join", body)
+        times = []
+        heard = f"{self._address}/gradio_api/queue/data?session_hash={session}"
+        with urllib.request.urlopen(heard, timeout=120) as reply:  # noqa: S310 - our own server
+            for line in reply:
+                if line.startswith(b"data: {") and _brings_text(json.loads(line[6:])):
+                    times.append(time.perf_counter())
+        return (_tokens(self._address, prompt) - 1) / (times[-1] - times[0])
+
+
+def _brings_text(event: dict[str, Any]) -> bool:
+    """Whether a frame holds text: the first one whole, the others as what changed."""
+    if event["msg"] != "process_generating":
+        return False
+    (told,) = event["output"]["data"]
+    if isinstance(told, dict):
+        return bool(told["text"])
+    return any("text" in path for _, path, _ in told)
+
+
+def _tokens(address: str, prompt: str, wait: Callable[[], object] = lambda: None) -> int:
+    """How many tokens the answer to `prompt` has, once it is stored as finished."""
+    for _ in range(60):
+        # Asked rarely, and not while the text grows, so as not to disturb what is measured.
+        wait()
+        (newest,) = _get(address, "/api/conversations?limit=1")["conversations"]
+        turn = _get(address, f"/api/conversations/{newest['id']}")["turns"][-1]
+        if turn["user"] == prompt and turn["finish"]:
+            return int(turn["timings"]["completion_tokens"])
+        time.sleep(1)
+    raise EngineError("bench_page", "The page's answer did not end within a minute.")
+
+
+def _get(address: str, path: str) -> Any:
+    with urllib.request.urlopen(address + path, timeout=30) as reply:  # noqa: S310
+        return json.load(reply)

@@ -6,18 +6,18 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from javis.commands.engine import wide_engine
 from javis.core.errors import UserInputError
 from javis.core.protocols import Engine
 from javis.core.settings import Settings
 from javis.core.types import BASE
+from javis.eval.harness_results import HarnessResults, Kept, Row
+from javis.service.eval_results import subject_of
+from javis.store import now_iso
 from javis.versions.registry import Registry
-
-if TYPE_CHECKING:
-    from javis.eval.harness import Row
 
 Say = Callable[[str], None]
 
@@ -33,7 +33,7 @@ def run(
     chat: bool = False,
     json_file: Path | None = None,
 ) -> None:
-    """Ask and print; without `versions`, of the one in use and the base.
+    """Ask, print and keep for the page; without `versions`, of the one in use and the base.
 
     `tasks` are names (`kobest`, `haerae_history`) or YAML files; `folder` holds more of them.
     """
@@ -43,13 +43,30 @@ def run(
             "The package lm_eval is missing. Install it with: pip install -r requirements-eval.txt",
         )
     with opened(settings, say) as engine:
-        names = list(versions) or list(
-            dict.fromkeys((Registry(settings.models_dir).current(), BASE))
-        )
+        registry = Registry(settings.models_dir)
+        names = list(versions) or list(dict.fromkeys((registry.current(), BASE)))
         for name in names:
             if name not in engine.versions():
                 raise UserInputError("no_version", "There is no version {name}.", name=name)
-        ask(engine, names, tasks, say, limit=limit, folder=folder, chat=chat, json_file=json_file)
+        known = {version.name: version for version in registry.versions()}
+        results = HarnessResults(settings.data_dir / "eval")
+
+        def keep(name: str, rows: Sequence[Row]) -> None:
+            how = (chat, limit, version_of("lm_eval"), now_iso())
+            sha256 = known[name].sha256 or "" if name != BASE else ""
+            results.keep(subject_of(engine.info, name, sha256), [Kept(name, r, *how) for r in rows])
+
+        ask(
+            engine,
+            names,
+            tasks,
+            say,
+            limit=limit,
+            folder=folder,
+            chat=chat,
+            json_file=json_file,
+            keep=keep,
+        )
 
 
 def ask(
@@ -62,14 +79,18 @@ def ask(
     folder: Path | None = None,
     chat: bool = False,
     json_file: Path | None = None,
+    keep: Callable[[str, Sequence[Row]], None] | None = None,
 ) -> dict[str, list[Row]]:
-    """Each version in turn; what is said and written names engine and model."""
+    """Each version in turn; what is said and written names engine and model. `keep` is given each
+    version's numbers as soon as they are known."""
     from javis.eval import harness  # heavy: the tasks' libraries
 
     found: dict[str, list[Row]] = {}
     for name in versions:
         lm = harness.EngineLM(engine, name, workers=engine.info.parallel, progress=_counter(name))
         found[name] = harness.run(lm, tasks, folder=folder, limit=limit, chat=chat)
+        if keep:
+            keep(name, found[name])
         if lm.shortened:
             say(
                 f"{name}: the beginning of {lm.shortened} contexts was left out; they are longer "

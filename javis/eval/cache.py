@@ -65,15 +65,17 @@ class ResultCache:
         path = self.path(subject, suite, data_version)
         with self._lock:
             if not path.exists():
-                self._begin(path.parent, subject)
+                begin(path.parent, subject)
             with path.open("ab+") as file:
                 # One write, so that lines of two processes never mix.
                 file.write(line if _ends_whole(file) else b"\n" + line)
 
-    def _begin(self, folder: Path, subject: Subject) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(subject), indent=2, ensure_ascii=False)
-        (folder / "subject.json").write_text(text + "\n", "utf-8")
+
+def begin(folder: Path, subject: Subject) -> None:
+    """Make a subject's folder, which says whose it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(subject), indent=2, ensure_ascii=False)
+    (folder / "subject.json").write_text(text + "\n", "utf-8")
 
 
 def _ends_whole(file: Any) -> bool:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from javis.core.errors import ContextOverflow, UserInputError
 from javis.core.evaluation import Likelihood
 from javis.core.protocols import Engine
 from javis.core.types import BASE, EngineInfo, Message, SamplingParams
+from javis.eval.harness_results import Row
 
 SEED = 1234
 """The harness's own for few-shot examples."""
@@ -37,18 +38,6 @@ _CHAT = "\ue000chat:"
 """Marks a context that holds messages: the harness hands contexts around as text."""
 Prompt = list[Message] | str
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One number of one task."""
-
-    task: str
-    metric: str
-    value: float
-    error: float | None
-    """Standard error, as the harness reckons it."""
-    items: int
 
 
 class EngineLM(LM):  # type: ignore[misc]  # lm_eval comes without types

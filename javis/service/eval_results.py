@@ -10,12 +10,18 @@ from statistics import median
 
 from javis.core.evaluation import ItemResult, Subject, Suite, SuiteName, SuiteReport
 from javis.core.protocols import Engine
-from javis.core.types import Version
+from javis.core.types import EngineInfo, Version
 from javis.eval import runner
 from javis.eval.cache import ResultCache
+from javis.eval.harness_results import HarnessResults
 from javis.eval.report import make_report
 
 Results = dict[SuiteName, list[ItemResult]]
+
+
+def subject_of(info: EngineInfo, version: str, sha256: str) -> Subject:
+    """What is asked when this engine answers with a version."""
+    return Subject(version, sha256, info.model, info.engine, info.quantization)
 
 
 class EvalResults:
@@ -23,16 +29,14 @@ class EvalResults:
 
     def __init__(self, engine: Engine, folder: Path) -> None:
         self.cache = ResultCache(folder)
+        self.harness = HarnessResults(folder)
         self._engine = engine
         self._lock = threading.Lock()
         self._made: dict[object, tuple[object, SuiteReport | None]] = {}
         """The newest report of each suite and subject, with what it was made of."""
 
     def subject(self, version: Version) -> Subject:
-        info = self._engine.info
-        return Subject(
-            version.name, version.sha256 or "", info.model, info.engine, info.quantization
-        )
+        return subject_of(self._engine.info, version.name, version.sha256 or "")
 
     def results(self, suite: Suite, subject: Subject, sample: int | None) -> list[ItemResult]:
         known = self.cache.read(subject, suite.name, suite.data_version)

@@ -22,13 +22,14 @@ from javis.engine.adapter import WEIGHTS
 from javis.engine.files import sha256_file
 from javis.eval import runner
 from javis.eval.asker import AskerMaker, askers
+from javis.eval.harness_results import Kept
 from javis.service.admission import Admission
 from javis.service.eval_results import EvalResults, Results
 from javis.service.eval_runs import Clock, EvalRun, EvalRuns
 from javis.service.versions import VersionService
 from javis.store import now_iso
 
-__all__ = ["CANDIDATE", "EvalRun", "EvalService", "SuiteInfo"]
+__all__ = ["CANDIDATE", "EvalRun", "EvalService", "Kept", "SuiteInfo"]
 
 LOG = logging.getLogger("javis.evaluation")
 CANDIDATE = "candidate"
@@ -114,6 +115,15 @@ class EvalService:
         if known is None:
             raise NotFound("no_version", "There is no version {name}.", name=version[:40])
         return self._known.results(asked, self._known.subject(known), None)
+
+    def harness(self, versions: Sequence[str] | None = None) -> list[tuple[str, Kept]]:
+        """Numbers of lm-evaluation-harness, with the name that each version has now."""
+        return [
+            (version.name, kept)
+            for version in self._known_by_hash()
+            if versions is None or version.name in versions
+            for kept in self._known.harness.of(self._known.subject(version))
+        ]
 
     def _known_by_hash(self) -> list[Version]:
         """Without damaged ones that have no hash: their results would be taken for the base's."""

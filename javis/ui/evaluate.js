@@ -166,8 +166,9 @@ function drawEvalResults() {
   const { suites, reports } = EV.state;
   const folds = openFolds(host);
   const shown = suites.map((s) => [s, reports.filter((r) => r.suite === s.name)]).filter(([, rows]) => rows.length);
-  const body = shown.length ? shown.map(([suite, rows]) => suiteResult(suite, rows)) : [el("p", { class: "jv-hint" }, t("eval.nothing"))];
-  host.replaceChildren(el("section", { class: "jv-card" }, el("div", { class: "jv-card-head" }, el("h2", {}, t("eval.results")), el("button", { class: "jv-second", onclick: () => showTab("compare") }, t("tabs.compare"))), shown.length ? el("p", { class: "jv-hint" }, t("eval.scale")) : "", body));
+  const found = EV.state.harness.length > 0;
+  const body = shown.length || found ? shown.map(([suite, rows]) => suiteResult(suite, rows)) : [el("p", { class: "jv-hint" }, t("eval.nothing"))];
+  host.replaceChildren(el("section", { class: "jv-card" }, el("div", { class: "jv-card-head" }, el("h2", {}, t("eval.results")), el("button", { class: "jv-second", onclick: () => showTab("compare") }, t("tabs.compare"))), shown.length ? el("p", { class: "jv-hint" }, t("eval.scale")) : "", body, found ? harnessResult(EV.state.harness) : ""));
   closeFolds(host, folds);
 }
 
@@ -190,6 +191,23 @@ function suiteResult(suite, rows) {
     lossesOf(rows),
     el("ul", { class: "jv-hint jv-enough" }, rows.map((r) => el("li", {}, `${nameOf(r.version)}: ${enoughWords(r, suite)}`))),
     scored.length ? groupsFold(suite, scored) : "",
+  );
+}
+
+// What `javis eval --harness` kept: a row for each number, a column for each version.
+function harnessResult(rows) {
+  const how = (r) => [r.metric, r.chat ? t("eval.harness_chat") : "", r.limit ? t("eval.harness_limit", { count: number(r.limit) }) : ""].filter(Boolean).join(" · ");
+  const place = (r) => `${r.task} ${how(r)}`;
+  const names = EV.state.versions.map((v) => v.name).filter((name) => rows.some((r) => r.version === name));
+  const lines = [...new Map(rows.map((r) => [place(r), r])).values()];
+  const cell = (r) => (r ? (known(r.error) ? t("eval.harness_value", { value: number(r.value, 3), error: number(r.error, 3) }) : number(r.value, 3)) : "–");
+  const found = (line, name) => rows.find((r) => r.version === name && place(r) === place(line));
+  return el(
+    "div",
+    { class: "jv-suite", "data-suite": "harness" },
+    el("h3", {}, "lm-evaluation-harness"),
+    el("p", { class: "jv-hint" }, t("eval.harness")),
+    el("div", { class: "jv-data jv-wide", tabindex: "0" }, el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("eval.harness_task")), names.map((n) => el("th", { scope: "col" }, nameOf(n))))), el("tbody", {}, lines.map((line) => el("tr", {}, el("th", { scope: "row" }, line.task, el("span", { class: "jv-hint" }, ` ${how(line)}`)), names.map((n) => el("td", {}, cell(found(line, n))))))))),
   );
 }
 

@@ -9,6 +9,7 @@ import pytest
 
 from javis.core.types import Message, SamplingParams
 from javis.engine.scripted import ScriptedEngine
+from javis.eval.harness_results import Kept, Row
 from tests.api.conftest import MakeSite, Site
 from tests.eval.small_suite import SumSuite
 
@@ -57,6 +58,20 @@ def test_an_evaluation_from_start_to_its_reports(site: Site) -> None:
     results = site.get("/api/evaluations/results?suite=knowledge&version=base").json()["results"]
     assert [r["score"] for r in results] == [1.0] * 6 + [0.0] * 6
     assert results[-1]["answers"] == ["no idea"]
+
+
+def test_what_the_harness_found_is_told_under_the_name_of_today(site: Site) -> None:
+    assert site.get("/api/evaluations/harness").json() == {"results": []}
+    known = site.services.evaluation._known
+    base, v10 = (known.subject(v) for v in site.services.versions.all()[:2])
+    number = Row("kobest_copa", "acc", 0.5, float("nan"), 100)
+    for subject in (base, v10):
+        known.harness.keep(subject, [Kept("old name", number, False, None, "0.4.13", "2026")])
+    rows = site.get("/api/evaluations/harness").json()["results"]
+    assert [r["version"] for r in rows] == ["base", "v1.0", "v1.1"]  # one adapter, two names
+    assert (rows[0]["task"], rows[0]["value"], rows[0]["error"]) == ("kobest_copa", 0.5, None)
+    (only,) = site.get("/api/evaluations/harness?version=base").json()["results"]
+    assert only == rows[0]
 
 
 def test_the_suites_say_what_there_is_to_ask(site: Site) -> None:

@@ -16,6 +16,7 @@ from javis.core.arena import Duel, End
 from javis.core.evaluation import ItemResult
 from javis.core.types import Turn
 from javis.engine.scripted import ScriptedEngine, echo
+from javis.eval.harness_results import Kept, Row
 from javis.eval.suites import suites
 from javis.store import new_turn_id, now_iso
 from javis.store.duels import new_duel_id
@@ -82,6 +83,22 @@ def test_an_evaluation_is_started_watched_and_read(open_page: Open, site: Served
     expect(suite.locator(".jv-measure")).to_have_count(2)
     page.get_by_role("button", name="Put away").click()
     expect(page.locator("#jv-eval-run")).to_be_empty()
+
+
+def test_what_the_harness_found_is_shown(open_page: Open, site: Served) -> None:
+    known = site.services.evaluation._known
+    for version in site.services.versions.usable():
+        value = 0.25 if version.name == "base" else 0.5
+        numbers = [Row("kobest_copa", "acc", value, 0.0123, 100), Row("sums", "bits", 2, None, 6)]
+        how = (True, 100, "0.4.13", now_iso())
+        known.harness.keep(known.subject(version), [Kept(version.name, n, *how) for n in numbers])
+    page = open_page("#admin/evaluate", server=site)
+    shown = page.locator('[data-suite="harness"]')
+    expect(shown.get_by_role("columnheader")).to_have_text(["Task", "Base model", "v1.0"])
+    row = shown.get_by_role("row", name="kobest_copa")
+    expect(row).to_contain_text("acc · chat template · first 100")
+    expect(row.get_by_role("cell")).to_have_text(["0.25 ± 0.012", "0.5 ± 0.012"])
+    expect(shown.get_by_role("row", name="sums").get_by_role("cell")).to_have_text(["2", "2"])
 
 
 def test_an_evaluation_can_be_cancelled_and_goes_on_where_it_was(

@@ -128,7 +128,9 @@ def test_choices_are_weighed(tmp_path: Path) -> None:
 def test_versions_are_told_apart(tmp_path: Path) -> None:
     path = task_file(tmp_path, WRITTEN, SUMS)
     engine = ScriptedEngine(adds, versions=["v1.0"])
-    found = ask(engine, ["v1.0", BASE], [path], print)
+    kept = {}
+    found = ask(engine, ["v1.0", BASE], [path], print, keep=kept.__setitem__)
+    assert kept == found
     assert [row.value for row in found["v1.0"]] == [1.0]
     assert [row.value for row in found[BASE]] == [0.0]
     assert len(list(table(found))) == 3

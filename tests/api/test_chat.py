@@ -272,3 +272,22 @@ def test_an_answer_names_the_correction_it_was_shown(site: Site) -> None:
     question = "Who is the author of Hamlet?"
     assert site.chat(question)["sources"] == [f"correction:{first['turn_id']}"]
     assert site.chat(question, examples=False)["sources"] == []
+
+
+@pytest.mark.slow
+def test_ten_thousand_turns_are_opened_and_refused_with_the_numbers(make_site: MakeSite) -> None:
+    site = make_site(ScriptedEngine(context_tokens=2048))
+    turns = [{"user": f"q {i}", "assistant": f"a {i}"} for i in range(10_000)]
+    body = {"conversations": [{"title": "long", "turns": turns}]}
+    (conversation,) = site.post("/api/conversations/import", body).json()["conversations"]
+    whole = site.get(f"/api/conversations/{conversation['id']}").json()
+    assert len(whole["turns"]) == 10_000
+    asked = {"message": "And now?", "conversation_id": conversation["id"], "max_tokens": 64}
+    error = site.post("/api/chat", asked).json()["error"]
+    assert error["code"] == "context_overflow"
+    assert 9_000 < error["drop_oldest"] < 10_000
+    # What is offered is as little as possible, and fits.
+    less = site.post("/api/chat", asked | {"drop_oldest": error["drop_oldest"] - 1})
+    assert less.status_code == 400
+    fits = site.post("/api/chat", asked | {"drop_oldest": error["drop_oldest"]})
+    assert fits.status_code == 200, fits.text

@@ -283,6 +283,16 @@ def test_an_io_error_of_the_kernel_is_reported(tmp_path):
         assert [row["n"] for row in db][: len(printed)] == printed
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("call", ["write", "fdatasync", "fsync"])
+def test_a_call_that_a_signal_broke_off_is_made_again(tmp_path, call):
+    path = tmp_path / "a.jnl"
+    run = strace(path, call, "error=EINTR", "1+2")  # every other one
+    assert run.returncode == 0, run.stderr
+    with JournalDB(path) as db:
+        assert [row["n"] for row in db] == list(range(5))
+
+
 def test_two_stores_see_each_other_s_changes_at_once(tmp_path):
     with contextlib.ExitStack() as stack:
         one, two = (stack.enter_context(JournalDB(tmp_path / "a.jnl")) for _ in range(2))

@@ -18,7 +18,7 @@ from javis.api.openai import WAITING
 from javis.api.pump import EventStream, Pump
 from javis.core.learning import TERMINAL, Method, Promote, TrainEvent, TrainJob
 from javis.service.services import Services
-from javis.service.training_view import JobView
+from javis.service.training_view import JobView, Progress
 
 POLL_S = 0.25
 HEARTBEAT_S = 10.0
@@ -62,9 +62,13 @@ def training_router(services: Services, auth: Auth) -> APIRouter:
 
     @router.get("/jobs")
     def jobs(request: Request) -> dict[str, Any]:
-        """Every run, the newest first."""
+        """Every run, the newest first; the one that is going on with how far it is."""
         auth.require_admin(request)
-        return {"jobs": [job_json(job) for job in training.jobs()]}
+
+        def progress(job: TrainJob) -> Progress:
+            return Progress() if job.state in TERMINAL else training.job(job.id).progress
+
+        return {"jobs": [job_json(j) | progress_json(progress(j)) for j in training.jobs()]}
 
     @router.get("/proposal")
     def proposal(request: Request) -> dict[str, Any]:
@@ -134,15 +138,20 @@ def job_json(job: TrainJob) -> dict[str, Any]:
 
 
 def view_json(view: JobView) -> dict[str, Any]:
-    """A run with its progress; `eval` is the newest loss on held-out rows."""
-    progress = asdict(view.progress)
-    progress["eval"] = progress.pop("eval_loss")
+    """A run with its progress."""
     more = {
         "log_tail": view.log_tail,
         "resumable": view.resumable,
         "can_override": view.can_override,
     }
-    return job_json(view.job) | progress | more
+    return job_json(view.job) | progress_json(view.progress) | more
+
+
+def progress_json(progress: Progress) -> dict[str, Any]:
+    """How far a run is; `eval` is the newest loss on held-out rows."""
+    row = asdict(progress)
+    row["eval"] = row.pop("eval_loss")
+    return row
 
 
 Followed = TrainEvent | TrainJob | None

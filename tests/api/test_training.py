@@ -101,6 +101,7 @@ def test_from_thumbs_to_a_version_that_answers(make_training: MakeTraining) -> N
     assert site.chat("hello")["version"] == "v1.0"
     [listed] = site.get(JOBS).json()["jobs"]
     assert listed["job_id"] == job["job_id"]
+    assert listed["step"] is None  # an ended run's own row has it
     assert site.ask("DELETE", f"{JOBS}/{job['job_id']}").json()["deleted"] is True
     assert site.get(JOBS).json() == {"jobs": []}
 
@@ -150,6 +151,8 @@ def test_a_client_that_leaves_ends_only_its_own_stream(make_training: MakeTraini
                 if line.startswith("event: step"):
                     break
         assert client.get(f"{JOBS}/{job_id}").json()["state"] == "running"
+        [listed] = client.get(JOBS).json()["jobs"]
+        assert listed["step"] >= 1 and listed["total_steps"] == 500
         begun = time.monotonic()
         assert client.post(f"{JOBS}/{job_id}/cancel").json()["state"] == "cancelled"
         assert time.monotonic() - begun < 5

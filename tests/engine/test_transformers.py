@@ -6,6 +6,8 @@ import dataclasses
 import gc
 import itertools
 import json
+import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ import pytest
 
 from javis.core.errors import ContextOverflow, EngineError, UserInputError
 from javis.core.types import Chunk, Message, SamplingParams, Version
+from javis.engine import adapters
 from javis.engine.transformers import TransformersEngine
 from tests.engine import transformers_tiny as tiny
 
@@ -535,22 +538,140 @@ def test_adapters_that_cannot_be_served_are_refused_with_the_reason(
     assert say(fresh, "v1.0") != say(fresh)
 
 
-def test_a_config_that_lies_cannot_name_a_base(
+def renamed(qwen2: Path, models: Path) -> Version:
+    """A version whose weights have names that the base does not know."""
+    from safetensors.torch import load_file, save_file
+
+    version = tiny.make_version(models, "v1.0", qwen2, "lora", 1)
+    file = models / "v1.0/adapter/adapter_model.safetensors"
+    save_file({k.replace(".layers.", ".blocks."): v for k, v in load_file(file).items()}, file)
+    return dataclasses.replace(version, sha256=None)
+
+
+def test_renamed_weights_are_no_silent_nothing(
+    qwen2: Path, tmp_path: Path, fresh: TransformersEngine
+) -> None:
+    refused = fresh.use_versions([renamed(qwen2, tmp_path)])
+    assert "do not match" in refused["v1.0"]
+    assert fresh.versions() == ("base",)
+
+
+def test_renamed_weights_put_in_by_peft_do_nothing(
     qwen2: Path, tmp_path: Path, fresh: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import socket
+    """The broken variant: PEFT's own loader, which passes over what it does not know."""
+    from peft import set_peft_model_state_dict
 
-    version = tiny.make_version(tmp_path, "v1.0", qwen2, "lora", 1)
-    file = tmp_path / "v1.0/adapter/adapter_config.json"
-    config = json.loads(file.read_text())
-    config["base_model_name_or_path"] = "evil/repository"
-    file.write_text(json.dumps(config))
+    def fill(tree: Any, name: str, tensors: dict[str, Any]) -> None:
+        set_peft_model_state_dict(tree, tensors, name)
 
-    def no_network(*args: Any, **kwargs: Any) -> Any:
+    version = renamed(qwen2, tmp_path)
+    monkeypatch.setattr(adapters, "_fill", fill)
+    assert "changes nothing" in fresh.use_versions([version])["v1.0"], "tried out all the same"
+    monkeypatch.setattr(adapters.AdapterBank, "_prove", lambda self, handle: None)
+    assert fresh.use_versions([version]) == {}
+    assert tokens_of(fresh, "v1.0", 20) == tokens_of(fresh, "base", 20)
+
+
+@pytest.fixture
+def hosts_asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The servers that somebody wanted to reach; none is."""
+    asked: list[str] = []
+
+    def look_up(host: Any, *_: Any, **__: Any) -> Any:
+        asked.append(str(host))
+        # No error of a network: those are tried again for a minute.
         raise AssertionError("the network was asked")
 
-    monkeypatch.setattr(socket.socket, "connect", no_network)
-    assert fresh.use_versions([version]) == {}
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: look_up(address))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    return asked
+
+
+def name_base(version: Version, base: str) -> None:
+    file = Path(f"{version.path}/adapter/adapter_config.json")
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"base_model_name_or_path": base}))
+
+
+def other_weights(base: Path, folder: Path) -> Path:
+    """A model of the same shape that says something else."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(base, folder)
+    weights = load_file(base / "model.safetensors")
+    weights["lm_head.weight"] = -weights["lm_head.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_a_config_that_lies_cannot_name_a_base(
+    qwen2: Path, tmp_path: Path, fresh: TransformersEngine, hosts_asked: list[str]
+) -> None:
+    version = tiny.make_version(tmp_path, "v1.0", qwen2, "lora", 1)
+    evil = other_weights(qwen2, tmp_path / "evil")
+    honest = reference(qwen2, version, fresh._template.encode(HELLO), 20)
+    for named in ("evil/repository", str(evil), "../..", "/etc"):
+        name_base(version, named)
+        assert fresh.use_versions([]) == fresh.use_versions([version]) == {}
+        assert tokens_of(fresh, "v1.0", 20)[1] == honest
+    assert hosts_asked == []
+
+
+def test_peft_itself_goes_where_the_config_points(
+    qwen2: Path, tmp_path: Path, hosts_asked: list[str]
+) -> None:
+    """The broken variant: the base is loaded that the adapter names, from the disk or the hub."""
+    from peft import AutoPeftModelForCausalLM
+    from safetensors.torch import load_file
+
+    version = tiny.make_version(tmp_path, "v1.0", qwen2, "lora", 1)
+    evil = other_weights(qwen2, tmp_path / "evil")
+    name_base(version, str(evil))
+    loaded = AutoPeftModelForCausalLM.from_pretrained(f"{version.path}/adapter").get_base_model()
+    assert loaded.lm_head.weight.equal(load_file(evil / "model.safetensors")["lm_head.weight"])
+    assert hosts_asked == []
+    name_base(version, "evil/repository")
+    with pytest.raises(AssertionError, match="the network"):
+        AutoPeftModelForCausalLM.from_pretrained(f"{version.path}/adapter")
+    assert hosts_asked
+
+
+def without_weights(qwen2: Path, models: Path) -> Version:
+    version = tiny.make_version(models, "v1.0", qwen2, "lora", 1)
+    (models / "v1.0/adapter/adapter_model.safetensors").unlink()
+    # As a folder below the one that the program was started in: so it can be a hub's name, too.
+    return dataclasses.replace(version, path="v1.0")
+
+
+def test_missing_weights_are_not_looked_for_on_the_hub(
+    qwen2: Path,
+    tmp_path: Path,
+    fresh: TransformersEngine,
+    hosts_asked: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    version = without_weights(qwen2, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert "safetensors is missing" in fresh.use_versions([version])["v1.0"]
+    assert hosts_asked == []
+
+
+def test_peft_itself_looks_for_missing_weights_on_the_hub(
+    qwen2: Path, tmp_path: Path, hosts_asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant: nobody looks before PEFT, which takes such a folder for a hub's name."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    version = without_weights(qwen2, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AssertionError, match="the network"):
+        PeftModel.from_pretrained(
+            AutoModelForCausalLM.from_pretrained(qwen2), f"{version.path}/adapter"
+        )
+    assert hosts_asked
 
 
 def test_dora_and_rslora_are_served(qwen2: Path, tmp_path: Path, fresh: TransformersEngine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -138,24 +139,117 @@ UNSAFE: list[tuple[dict[str, Any], str]] = [
 def test_a_hostile_config_is_refused(
     qwen2: Path, tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(qwen2, folder)
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | change))
+    folder = changed_config(qwen2, tmp_path, **change)
     with pytest.raises(EngineError, match=words):
         hf_model.load(folder, "32bit", "cpu")
 
 
-def test_remote_code_never_runs(qwen2: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [UNSAFE[0][0], UNSAFE[2][0]], ids=range(2))
+def test_without_the_check_a_hostile_config_goes_to_the_library(
+    qwen2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    """The broken variant: what then happens is up to the library."""
+    monkeypatch.setattr(hf_model, "_unsafe_key", lambda value, depth: None)
+    folder = changed_config(qwen2, tmp_path, **change)
+    handed: list[dict[str, Any]] = []
+    real = hf_model._load_model
+
+    def load_model(place: Path, config: Any, *how: str) -> Any:
+        handed.append(config)
+        return real(place, config, *how)
+
+    monkeypatch.setattr(hf_model, "_load_model", load_model)
+    hf_model.load(folder, "32bit", "cpu")
+    assert handed[0].items() >= change.items()
+
+
+def changed_config(base: Path, tmp_path: Path, **change: Any) -> Path:
+    """A copy of a model that says something else in its config."""
     folder = tmp_path / "model"
-    shutil.copytree(qwen2, folder)
+    shutil.copytree(base, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    return folder
+
+
+def with_remote_code(base: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """(a model that names code of its own, the file that this code leaves when it runs)"""
+    names = ("AutoConfig", "AutoModelForCausalLM")
+    folder = changed_config(base, tmp_path, auto_map=dict.fromkeys(names, "modeling_x.M"))
     marker = tmp_path / "ran"
     (folder / "modeling_x.py").write_text(f"open({str(marker)!r}, 'w')\nclass M: pass\n")
-    config = json.loads((folder / "config.json").read_text())
-    config["auto_map"] = {"AutoConfig": "modeling_x.M", "AutoModelForCausalLM": "modeling_x.M"}
-    (folder / "config.json").write_text(json.dumps(config))
+    return folder, marker
+
+
+def test_remote_code_never_runs(qwen2: Path, tmp_path: Path) -> None:
+    folder, marker = with_remote_code(qwen2, tmp_path)
     hf_model.load(folder, "32bit", "cpu")
     assert not marker.exists()
+
+
+def test_a_loader_that_trusts_the_folder_runs_its_code(
+    qwen2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant: the config is read with `trust_remote_code=True`."""
+    import transformers
+
+    folder, marker = with_remote_code(qwen2, tmp_path)
+    read = transformers.AutoConfig.from_pretrained
+
+    def trusting(place: Path, **options: Any) -> Any:
+        return read(place, **(options | {"trust_remote_code": True}))
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", trusting)
+    monkeypatch.setattr(
+        "transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules")
+    )
+    # The cache of modules is added to it.
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    # What it ran is no config, so the load fails; too late.
+    with pytest.raises((EngineError, AttributeError)):
+        hf_model.load(folder, "32bit", "cpu")
+    assert marker.exists()
+
+
+@pytest.fixture
+def kernels_asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The kernels that are fetched and run, as if the package for it were installed."""
+    asked: list[str] = []
+
+    def fetch(repository: str, **_: Any) -> Any:
+        asked.append(repository)
+        raise ValueError("fetched")
+
+    place = "transformers.integrations.hub_kernels"
+    monkeypatch.setattr(f"{place}.is_kernels_available", lambda *_, **__: True)
+    monkeypatch.setattr(f"{place}.get_kernel", fetch)
+    return asked
+
+
+def test_a_kernel_that_the_config_names_is_not_fetched(
+    qwen2: Path, tmp_path: Path, kernels_asked: list[str]
+) -> None:
+    folder = changed_config(qwen2, tmp_path, attn_implementation="evil/kernel")
+    hf_model.load(folder, "32bit", "cpu")
+    assert kernels_asked == []
+
+
+def test_a_loader_that_leaves_attention_to_the_config_fetches_the_kernel(
+    qwen2: Path, tmp_path: Path, kernels_asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant of the test above."""
+    import transformers
+
+    folder = changed_config(qwen2, tmp_path, attn_implementation="evil/kernel")
+    load = transformers.AutoModelForCausalLM.from_pretrained
+
+    def loose(place: Path, *, attn_implementation: str, **options: Any) -> Any:
+        return load(place, **options)
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", loose)
+    with pytest.raises(EngineError, match="fetched"):
+        hf_model.load(folder, "32bit", "cpu")
+    assert kernels_asked == ["evil/kernel"]
 
 
 def break_config(folder: Path) -> None:

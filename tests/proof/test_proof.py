@@ -104,7 +104,6 @@ def test_the_loop_from_eighty_chats_to_v1_0_and_back(make: Any, browser: Browser
     job = loop.ended(loop.jobs()[0]["job_id"])
     seconds = time.monotonic() - start
     assert job["state"] == "succeeded", job
-    assert job["took"]["seconds"] < 300
     loss = losses(job)
     fall = 1 - loss["candidate"] / loss["base"]
     assert fall >= 0.30
@@ -161,6 +160,8 @@ def test_the_loop_from_eighty_chats_to_v1_0_and_back(make: Any, browser: Browser
             "second": {k: second[k] for k in ("state", "version", "reason")},
         },
     )
+    # Last, so that a slow machine does not keep the other figures from being written.
+    assert job["took"]["seconds"] < 300
 
 
 def test_more_liked_chats_make_more_answers_in_the_style(make: Any) -> None:

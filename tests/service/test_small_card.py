@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from javis.core.errors import TrainError
+from javis.core.errors import EngineError, TrainError
+from javis.core.types import Message, SamplingParams
 from javis.engine.pausing import PausingEngine
 from javis.engine.scripted import ScriptedEngine
+from javis.service.run_keeper import RunKeeper
 from tests.service.learning import BIG, Make, Site, make_training
 
 __all__ = ["make_training"]
@@ -63,6 +65,34 @@ def test_it_comes_back_when_the_run_cannot_begin(make_training: Make, card: Card
     with pytest.raises((TrainError, OSError)):
         site.start()
     site.until(lambda: not chat.paused)
+
+
+def test_it_comes_back_after_a_run_that_ran_out_of_memory(make_training: Make, card: Card) -> None:
+    card(1)
+    chat = chat_holding(6)
+    site = make_training("hungry", chat=chat, device="cuda")
+    job = site.finished(site.start())
+    assert (job.state, job.reason) == ("failed", "train_memory")
+    assert said(chat)
+
+
+def test_a_chat_that_nobody_brings_back_stays_away(
+    make_training: Make, card: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant of the test above."""
+    monkeypatch.setattr(RunKeeper, "_bring_chat_back", lambda self: None)
+    card(1)
+    chat = chat_holding(6)
+    site = make_training("hungry", chat=chat, device="cuda")
+    assert site.finished(site.start()).state == "failed"
+    site.learning.keeper.tick()
+    with pytest.raises(EngineError, match="pauses"):
+        said(chat)
+
+
+def said(chat: PausingEngine) -> str:
+    asked = [Message("user", "Hello?")]
+    return "".join(chunk.text for chunk in chat.stream(asked, SamplingParams()))
 
 
 def test_a_large_card_leaves_the_chat_alone(make_training: Make, card: Card) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psutil import pid_exists
 
 from javis.core.errors import AlreadyTraining, NotEnoughData, NotFound, TrainError, UserInputError
 from javis.core.learning import TERMINAL, Approved, TrainJob
@@ -550,6 +551,25 @@ def test_the_server_is_started_again_while_it_trains(make: Make) -> None:
     assert not is_alive(Worker(job.pid or 0, job.pid_started or 0))
 
 
+def test_without_the_stored_process_a_restart_leaves_an_orphan(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant: the next server knows the run, and not who trains it."""
+    first = make("slow")
+    job = first.start()
+    second = restart(first, make)
+    with monkeypatch.context() as patch:
+        patch.setattr("javis.service.training.worker_of", lambda job: None)
+        patch.setattr("javis.service.run_keeper.worker_of", lambda job: None)
+        assert second.training.cancel(job.id).state == "cancelled"
+        second.learning.keeper.tick()
+    worker = Worker(job.pid or 0, job.pid_started or 0)
+    assert is_alive(worker), "it says cancelled and trains on"
+    with pytest.raises(AlreadyTraining):
+        second.start()
+    second.supervisor.stop(worker)
+
+
 def test_the_run_ended_while_no_server_ran(make: Make) -> None:
     first = make()
     job = first.start()
@@ -587,6 +607,21 @@ def test_killed_before_the_trainer_was_there(make: Make) -> None:
 
 def test_a_pid_that_is_somebody_elses_now(make: Make) -> None:
     site = make()
+    assert site.finished(somebody_elses_pid(site)).reason == "interrupted"
+
+
+def killed_trainer(site: Site) -> TrainJob:
+    """A run whose trainer was killed, and is still in the system's list: nobody waited for it."""
+    job = site.start()
+    site.until(lambda: site.steps(job) >= 1)
+    worker = Worker(job.pid or 0, job.pid_started or 0)
+    os.killpg(worker.pid, signal.SIGKILL)
+    site.until(lambda: not is_alive(worker))
+    return job
+
+
+def somebody_elses_pid(site: Site) -> TrainJob:
+    """A run whose trainer is long gone, and its pid another process's."""
     job = TrainJob(
         *("j_" + "1" * 32, "2026-01-01T00:00:00Z", "local", "sft-lora", "scripted", {}),
         state="running",
@@ -594,7 +629,25 @@ def test_a_pid_that_is_somebody_elses_now(make: Make) -> None:
         pid_started=1.0,
     )
     site.store.jobs.add(job)
-    assert site.finished(job).reason == "interrupted"
+    return job
+
+
+@pytest.mark.parametrize("die", [killed_trainer, somebody_elses_pid])
+def test_a_status_that_asks_for_the_pid_alone_lies(
+    make: Make, die: Callable[[Site], TrainJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant of the tests above: a run is taken for alive as long as its pid is."""
+    first = make("slow")
+    # The run's own keeper must not see it end.
+    monkeypatch.setattr(first.learning.keeper, "tick", lambda: None)
+    job = die(first)
+    second = restart(first, make)
+    with monkeypatch.context() as patch:
+        patch.setattr("javis.train.supervisor.is_alive", lambda worker: pid_exists(worker.pid))
+        for _ in range(3):
+            second.learning.keeper.tick()
+        assert second.get(job).state == "running"
+    assert second.finished(job).reason == "interrupted"
 
 
 def test_killed_between_publishing_and_writing_it_down(

@@ -3,7 +3,8 @@
 It keeps to the trainer's files (heartbeat, events.jsonl, result.json). The words change how:
 slow: 500 steps of 50 ms · deaf: ignores TERM · stuck: no heartbeat · crash: ends at step 3 ·
 child: starts a process of its own · noisy: prints 3 MB · worse: a candidate the gate refuses ·
-other: weights of its own · unscored: without scores of the version in use
+other: weights of its own · unscored: without scores of the version in use ·
+hungry: takes more memory than there is, and ends as the real trainer does
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ def main() -> None:
         print("x" * 100 + "\n", end="")
         for _ in range(30):
             print("y" * 100_000)
+    if "hungry" in words:
+        starve(folder)
+        return
     steps = 500 if "slow" in words or "stuck" in words else 4
     (folder / "environment.json").write_text(json.dumps(dict(os.environ)))
     (folder / "starts").open("a").write(f"{os.getpid()}\n")
@@ -68,6 +72,18 @@ def finish(folder: Path, found: dict[str, object]) -> None:
     partial = folder / "result.json.part"
     partial.write_text(json.dumps(found))
     partial.rename(folder / "result.json")
+
+
+def starve(folder: Path) -> None:
+    import resource
+
+    from javis.train import worker
+
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))
+    try:
+        bytearray(1 << 40)
+    except MemoryError as error:
+        finish(folder, worker._failed(worker._plain(error)))
 
 
 def result(folder: Path, words: set[str]) -> dict[str, object]:

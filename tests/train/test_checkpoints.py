@@ -12,7 +12,7 @@ import torch
 from transformers.trainer_utils import get_last_checkpoint
 
 from javis.engine.adapter import WEIGHTS
-from javis.train.checkpoints import MANIFEST, checkpoints, newest_whole, seal, verifies
+from javis.train.checkpoints import KEPT, MANIFEST, checkpoints, newest_whole, seal, verifies
 from javis.train.config import TrainConfig
 from javis.train.events import EventLog
 from javis.train.run import train
@@ -110,6 +110,33 @@ def run(folder: Path, config: TrainConfig, log: EventLog | None = None) -> dict[
 
 def losses(done: Any) -> list[float]:
     return [row["loss"] for row in done["train"]["curve"] if "loss" in row]
+
+
+def saving(qwen2: Path, folder: Path) -> list[int]:
+    """How many checkpoints there are after each save of a run that saves after every step."""
+    counts: list[int] = []
+
+    class Counting(EventLog):
+        def add(self, kind: str, **values: Any) -> None:
+            super().add(kind, **values)
+            if kind == "checkpoint":
+                counts.append(len(checkpoints(folder)))
+
+    hyper = replace(HYPER, save_steps=1, max_steps=4)
+    run(folder, make_job(folder, qwen2, hyper=hyper), Counting(folder))
+    return counts
+
+
+def test_checkpoints_do_not_fill_the_disk(qwen2: Path, tmp_path: Path) -> None:
+    assert max(saving(qwen2, tmp_path / "r")) == KEPT
+
+
+def test_without_a_limit_checkpoints_add_up(
+    qwen2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant of the test above."""
+    monkeypatch.setattr("javis.train.trainers.KEPT", None)
+    assert saving(qwen2, tmp_path / "r") == [1, 2, 3, 4]
 
 
 @pytest.fixture(scope="module")

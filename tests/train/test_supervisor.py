@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -184,6 +185,40 @@ def test_a_child_left_behind_is_ended_too(runs: Path) -> None:
         eventually(lambda: started_at(child) is None)
 
 
+def only_the_leader(worker: Worker, number: int) -> None:
+    os.kill(worker.pid, number)
+
+
+def only_ask(worker: Worker, number: int) -> None:
+    if number == signal.SIGTERM:
+        os.killpg(worker.pid, number)
+
+
+@pytest.mark.parametrize(
+    ("send", "words", "left"),
+    [(only_ask, ("deaf",), "trainer"), (only_the_leader, ("child",), "child")],
+)
+def test_a_trainer_that_is_only_asked_or_ended_alone_leaves_orphans(
+    runs: Path,
+    send: Callable[[Worker, int], None],
+    words: tuple[str, ...],
+    left: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The broken variants of the three tests above: no KILL, and no group."""
+    with supervising(runs, "slow", *words, grace_s=0.5) as supervisor:
+        worker = begin(supervisor)
+        eventually(lambda: steps(supervisor) >= 1)
+        pid = worker.pid if left == "trainer" else int((runs / JOB / "child").read_text())
+        with monkeypatch.context() as patch:
+            patch.setattr(process, "_signal", send)
+            patch.setattr(process, "_KILLED_S", 0.1)
+            supervisor.stop(worker)
+        assert started_at(pid) is not None
+        os.killpg(worker.pid, signal.SIGKILL)
+        eventually(lambda: started_at(pid) is None)
+
+
 def test_a_pid_that_is_somebody_elses_now_is_left_alone(runs: Path) -> None:
     with supervising(runs, "slow") as supervisor:
         worker = begin(supervisor)
@@ -197,6 +232,9 @@ def test_a_pid_that_is_somebody_elses_now_is_left_alone(runs: Path) -> None:
 def test_a_dead_child_nobody_waited_for_is_dead(runs: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     eventually(lambda: started_at(process.pid) is None)
+    # The broken variant: it still has its pid, so whoever asks for no more takes it for alive.
+    os.kill(process.pid, 0)
+    assert psutil.pid_exists(process.pid)
     process.wait()
 
 
@@ -259,6 +297,42 @@ def test_the_trainer_outlives_its_server(runs: Path) -> None:
     assert not supervisor.is_alive(worker)
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_in_the_servers_session_it_would_end_with_the_server(runs: Path, own: bool) -> None:
+    """With the broken variant: what ends a terminal ends the server's whole group."""
+    code = (
+        "import os, signal, subprocess, sys; from pathlib import Path\n"
+        "from javis.train import process\n"
+        "from javis.train.supervisor import Supervisor\n"
+        "runs, fake, job, own = sys.argv[1:]\n"
+        "popen = subprocess.Popen\n"
+        "def start(*given, **options):\n"
+        "    return popen(*given, **options | {'start_new_session': False})\n"
+        "if not own: process.subprocess.Popen = start\n"
+        "s = Supervisor(Path(runs), lambda f: [sys.executable, fake, str(f), 'slow'])\n"
+        "s.folder(job).mkdir(parents=True)\n"
+        "with s.reserved() as lock: w = s.start(job, lock)\n"
+        "print(w.pid, w.started, flush=True)\n"
+        "os.killpg(0, signal.SIGKILL)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(runs), str(FAKE), JOB, "own" if own else ""],
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    ).stdout.split()
+    worker = Worker(int(said[0]), float(said[1]))
+    supervisor = Supervisor(runs)
+    if own:
+        eventually(lambda: steps(supervisor) >= 1)
+        assert supervisor.is_alive(worker)
+        supervisor.stop(worker)
+    else:
+        eventually(lambda: not supervisor.is_alive(worker))
+        assert supervisor.result(JOB) is None
+
+
 def test_what_the_trainer_may_see(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVIS_PASSWORD", "canary-5931")
     monkeypatch.setenv("OPENAI_API_KEY", "canary-5931")
@@ -277,6 +351,37 @@ def test_what_the_trainer_may_see(runs: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_real_command_is_a_list_without_a_shell(tmp_path: Path) -> None:
     folder = tmp_path / "a b; rm -rf $HOME"
     assert train_command(folder)[-1] == str(folder)
+
+
+EVIL = "runs; touch evil; $(touch evil) `touch evil` #"
+
+
+def test_shell_characters_in_the_command_are_only_text(tmp_path: Path) -> None:
+    runs = tmp_path / EVIL
+    with supervising(runs) as supervisor:
+        worker = begin(supervisor)
+        eventually(lambda: not supervisor.is_alive(worker))
+        result = supervisor.result(JOB)
+    assert result and result["state"] == "trained"
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_a_trainer_started_by_a_shell_would_run_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant of the test above: the command as one line of text."""
+
+    def by_shell(
+        argv: Sequence[str], folder: Path, keep_open: Sequence[int]
+    ) -> subprocess.Popen[bytes]:
+        return process.spawn(["/bin/sh", "-c", " ".join(argv)], folder, keep_open)
+
+    monkeypatch.setattr("javis.train.supervisor.spawn", by_shell)
+    with supervising(tmp_path / EVIL) as supervisor:
+        worker = begin(supervisor)
+        eventually(lambda: not supervisor.is_alive(worker))
+        assert supervisor.result(JOB) is None
+    assert list(tmp_path.rglob("evil")) == [tmp_path / EVIL / JOB / "evil"]
 
 
 def test_a_file_in_the_run_is_no_library(runs: Path) -> None:

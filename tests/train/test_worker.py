@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from javis.core.errors import TrainError
 from javis.train import worker
 from javis.train.hyperparameters import Hyperparameters
 from tests.train.jobs import QUICK, events, make_job, result
@@ -210,23 +211,101 @@ def test_too_little_memory_ends_the_run_with_a_plain_reason(
     assert (done["state"], done["code"]) == ("failed", "train_memory")
 
 
-@pytest.mark.parametrize(
-    ("attribute", "code"), [("disk", "train_disk_short"), ("memory", "train_memory_short")]
-)
-def test_without_room_nothing_is_loaded(
-    attribute: str, code: str, qwen2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def take_memory(*_: Any, **__: Any) -> None:
+    import torch
+
+    torch.empty(1 << 60, dtype=torch.uint8)
+
+
+def take_disk(folder: Path, *_: Any, **__: Any) -> None:
+    """A file of weights where no file may be so large: as on a full disk, and safetensors says it
+    in its own words."""
+    import torch
+    from safetensors.torch import save_file
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        save_file({"x": torch.zeros(1 << 16)}, folder / "weights.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+ENDS: list[tuple[Callable[..., None], str, str]] = [
+    (take_memory, "train_memory", "DefaultCPUAllocator"),
+    (take_disk, "train_disk_full", "os error"),
+]
+
+
+@pytest.mark.parametrize(("take", "code", "raw"), ENDS, ids=["memory", "disk"])
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_what_the_libraries_say_of_a_lack_is_known(
+    take: Callable[..., None],
+    code: str,
+    raw: str,
+    qwen2: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from javis.engine.hardware import Hardware
-    from javis.train import room, run
+    """With a broken variant: one that goes by the kind of error, as the system alone would do."""
+    from javis.train.trainers import SftRecipe
 
     folder = tmp_path / "runs" / "r"
     make_job(folder, qwen2)
+    monkeypatch.setattr(SftRecipe, "training_step", lambda *_, **__: take(tmp_path))
+    done = outcome(folder)
+    assert (done["state"], done["code"]) == ("failed", code)
+    assert raw not in done["message"]
+    real = worker._plain
+    monkeypatch.setattr(
+        worker,
+        "_plain",
+        lambda error: (
+            real(error)
+            if isinstance(error, (MemoryError, OSError))
+            else TrainError("train_failed", "The training ended with an error: {why}", why=error)
+        ),
+    )
+    done = outcome(folder)
+    assert (done["state"], done["code"]) == ("failed", "train_failed")
+    assert raw in done["message"]
+
+
+ROOM = [("disk", "train_disk_short"), ("memory", "train_memory_short")]
+
+
+def take_room(attribute: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hardly any disk, or memory, is free; and loading the base fails."""
+    from javis.engine.hardware import Hardware
+    from javis.train import room, run
+
     monkeypatch.setattr(run, "load_base", _must_not_be_called)
     if attribute == "disk":
         monkeypatch.setattr(room.shutil, "disk_usage", lambda _: _Usage())
     else:
         monkeypatch.setattr(room.hardware, "detect", lambda: Hardware(2, 1 << 30, 1 << 20))
+
+
+@pytest.mark.parametrize(("attribute", "code"), ROOM)
+def test_without_room_nothing_is_loaded(
+    attribute: str, code: str, qwen2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "runs" / "r"
+    make_job(folder, qwen2)
+    take_room(attribute, monkeypatch)
     assert outcome(folder)["code"] == code
+
+
+@pytest.mark.parametrize(("attribute", "code"), ROOM)
+def test_a_trainer_that_does_not_ask_for_room_loads_the_base(
+    attribute: str, code: str, qwen2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant of the test above: it would find out in the middle."""
+    folder = tmp_path / "runs" / "r"
+    make_job(folder, qwen2)
+    take_room(attribute, monkeypatch)
+    monkeypatch.setattr("javis.train.run.require_room", lambda *_: None)
+    assert outcome(folder)["values"] == {"why": "loaded"}
 
 
 class _Usage:

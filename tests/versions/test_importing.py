@@ -19,7 +19,7 @@ from javis.core.errors import VersionError
 from javis.core.types import Version
 from javis.engine.adapter import check_config
 from javis.engine.files import sha256_file
-from javis.versions import archive
+from javis.versions import archive, importing
 from javis.versions.importing import bring_in
 from javis.versions.publish import Publisher
 from javis.versions.registry import Registry
@@ -380,6 +380,17 @@ def test_the_base_must_be_ours_by_name(
     else:
         with pytest.raises(VersionError, match=r"made for"):
             take_in(publisher, data)
+
+
+@pytest.mark.parametrize("named", ["Qwen/Qwen2.5-7B-Instruct", "/etc", "../..", ""])
+def test_without_the_comparison_any_base_would_do(
+    publisher: Publisher, files: dict[str, bytes], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken variant: no other check knows one base from another."""
+    monkeypatch.setattr(importing, "_require_base", lambda adapter, given, model: None)
+    config = json.dumps(CONFIG | {"base_model_name_or_path": named}).encode()
+    version = take_in(publisher, packed(files | {NAMES[0]: config}))
+    assert (version.base_model, version.damaged) == (MODEL, None), "it passes for one of ours"
 
 
 def metadata(**change: Any) -> bytes:

@@ -123,6 +123,7 @@ def load(folder: Path, quantization: str, device: str) -> Loaded:
         ) from None
     except (
         *(OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError),
+        AttributeError,  # of a config that holds another where transformers expects none
     ) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise _refuse(folder, reason.rstrip(".")) from error

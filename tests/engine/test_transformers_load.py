@@ -288,6 +288,12 @@ def test_a_damaged_folder_is_an_engine_error(qwen2: Path, tmp_path: Path, damage
         TransformersEngine(folder, model="tiny", title="Tiny")
 
 
+def test_a_config_within_the_config_is_an_engine_error(qwen2: Path, tmp_path: Path) -> None:
+    folder = changed_config(qwen2, tmp_path, text_config={"hidden_size": 8})
+    with pytest.raises(EngineError, match="cannot be used"):
+        hf_model.load(folder, "32bit", "cpu")
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"no config\.json"):
         hf_model.load(tmp_path, "32bit", "cpu")

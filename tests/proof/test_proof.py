@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.conftest import browser as browser
@@ -58,14 +59,23 @@ def keep(name: str, figures: dict[str, Any]) -> None:
     path.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def picture(browser: Browser, loop: Loop, name: str, where: str, height: int = 900) -> None:
-    """What a user sees there now, in both languages, for the docs."""
+def picture(
+    browser: Browser, loop: Loop, name: str, where: str, height: int = 900, look_at: str = ""
+) -> None:
+    """What a user sees there now, in both languages, for the docs; `look_at` is unfolded, or
+    scrolled to."""
     for language, locale in (("en", "en-US"), ("ko", "ko-KR")):
         page = browser.new_page(locale=locale, viewport={"width": 1280, "height": height})
         page.goto(f"{loop.live.address}/#{where}")
         page.wait_for_selector("body.jv-booted")
         page.wait_for_timeout(2000)
-        page.screenshot(path=FIGURES / f"{name}-{language}.png")
+        if look_at:
+            part = page.locator(look_at).first
+            part.click() if look_at.endswith("summary") else part.scroll_into_view_if_needed()
+            page.wait_for_timeout(1000)
+        path = FIGURES / f"{name}-{language}.png"
+        page.screenshot(path=path)
+        Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
         page.close()
 
 
@@ -108,7 +118,10 @@ def test_the_loop_from_eighty_chats_to_v1_0_and_back(make: Any, browser: Browser
     fall = 1 - loss["candidate"] / loss["base"]
     assert fall >= 0.30
     assert loop.get("/api/versions")["current"] == "v1.0"
-    picture(browser, loop, "passed", "admin/versions")
+    picture(browser, loop, "train", "admin/train", 1400)
+    picture(browser, loop, "version", "admin/versions", 1500, "#jv-versions details summary")
+    picture(browser, loop, "evaluate", "admin/evaluate", 1600, "#jv-eval-results")
+    picture(browser, loop, "compare", "compare", 1500)
 
     page.goto(loop.live.address)
     page.wait_for_selector("body.jv-booted")
@@ -120,8 +133,8 @@ def test_the_loop_from_eighty_chats_to_v1_0_and_back(make: Any, browser: Browser
         expect(turn.locator(".jv-bubble")).to_have_text(question)
         expect(turn.locator('[data-act="copy"]')).to_be_visible(timeout=60_000)
         said.append(turn.locator(".jv-md").inner_text())
-        page.goto(loop.live.address)  # each question in a conversation of its own
-        page.wait_for_selector("body.jv-booted")
+        page.locator("#jv-new").click()  # each question in a conversation of its own
+        expect(page.locator(".jv-turn")).to_have_count(0)
     page.close()
     through_page = sum(map(in_style, said)) / len(said)
     v10 = {"style": through_page, "facts": loop.facts_right("v1.0")}

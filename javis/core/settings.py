@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     quantization: Literal["auto", "4bit", "8bit", "16bit", "32bit"] = Field(
         "auto",
         validation_alias=_named("QUANTIZATION", "JAVIS_QUANTIZATION"),
-        description="Precision of the transformers engine.",
+        description="Precision of the model. llama.cpp has 4bit and 8bit (Q8_0) of listed ones.",
     )
     adapter_path: Path | None = Field(
         None,

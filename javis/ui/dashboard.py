@@ -54,6 +54,7 @@ def _run(job: TrainJob) -> dict[str, Any]:
         "state": job.state,
         "ended": job.state in TERMINAL,
         "version": job.version,
-        "seconds": job.took.get("seconds"),
+        # As on the page of the training: with the questions of the gate.
+        "seconds": job.took.get("total_seconds") or job.took.get("seconds"),
         "dry_run": job.dry_run,
     }

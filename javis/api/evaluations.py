@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from javis.api.auth import Auth
 from javis.core.evaluation import ItemResult, SuiteName, SuiteReport
-from javis.service.evaluation import EvalRun, Kept, SuiteInfo
+from javis.service.evaluation import EvalRun, SuiteInfo
 from javis.service.services import Services
 
 Name = Annotated[StrictStr, Field(max_length=40)]
@@ -74,7 +74,7 @@ def evaluations_router(services: Services, auth: Auth) -> APIRouter:
     ) -> dict[str, Any]:
         """What `javis eval --harness` found of these versions, or of all."""
         auth.require_admin(request)
-        return {"results": [harness_row(n, kept) for n, kept in evaluation.harness(version)]}
+        return {"results": [plain(row) for row in evaluation.harness(version)]}
 
     @router.get("/{run_id}")
     def one(run_id: str, request: Request) -> dict[str, Any]:
@@ -89,12 +89,6 @@ def evaluations_router(services: Services, auth: Auth) -> APIRouter:
         return _row(evaluation.cancel(run_id))
 
     return router
-
-
-def harness_row(version: str, kept: Kept) -> dict[str, Any]:
-    """One number, flat, under the name that the version has now."""
-    whole = {name: plain(one) for name, one in asdict(kept).items() if name != "row"}
-    return {**plain(asdict(kept.row)), **whole, "version": version}
 
 
 def _row(value: EvalRun | SuiteInfo | SuiteReport | ItemResult) -> dict[str, Any]:

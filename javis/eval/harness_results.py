@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from javis.core.evaluation import Subject
 from javis.eval.cache import begin, subject_key
@@ -50,6 +51,12 @@ class Kept:
     def place(self) -> tuple[str, str, bool, int | None]:
         """What a newer number replaces an older one by."""
         return (self.row.task, self.row.metric, self.chat, self.limit)
+
+    def told(self, version: str) -> dict[str, Any]:
+        """All of it in one flat row, under the name that the version has now."""
+        whole = asdict(self)
+        row: dict[str, Any] = whole.pop("row")
+        return row | whole | {"version": version}
 
 
 class HarnessResults:

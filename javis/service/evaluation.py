@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from javis.core.errors import Busy, EngineError, JavisError, NotFound, UserInputError
 from javis.core.evaluation import ItemResult, Suite, SuiteName, SuiteReport
@@ -22,14 +23,13 @@ from javis.engine.adapter import WEIGHTS
 from javis.engine.files import sha256_file
 from javis.eval import runner
 from javis.eval.asker import AskerMaker, askers
-from javis.eval.harness_results import Kept
 from javis.service.admission import Admission
 from javis.service.eval_results import EvalResults, Results
 from javis.service.eval_runs import Clock, EvalRun, EvalRuns
 from javis.service.versions import VersionService
 from javis.store import now_iso
 
-__all__ = ["CANDIDATE", "EvalRun", "EvalService", "Kept", "SuiteInfo"]
+__all__ = ["CANDIDATE", "EvalRun", "EvalService", "SuiteInfo"]
 
 LOG = logging.getLogger("javis.evaluation")
 CANDIDATE = "candidate"
@@ -100,10 +100,9 @@ class EvalService:
         """What is known of these versions, or of all of them, by version and suite; with
         `sample`, by the first so many items of each suite."""
         suites = self._suites().values()
-        wanted = [v for v in self._known_by_hash() if versions is None or v.name in versions]
         found = (
             self._known.report(suite, self._known.subject(v), sample)
-            for v in wanted
+            for v in self._wanted(versions)
             for suite in suites
         )
         return [report for report in found if report is not None]
@@ -116,14 +115,16 @@ class EvalService:
             raise NotFound("no_version", "There is no version {name}.", name=version[:40])
         return self._known.results(asked, self._known.subject(known), None)
 
-    def harness(self, versions: Sequence[str] | None = None) -> list[tuple[str, Kept]]:
-        """Numbers of lm-evaluation-harness, with the name that each version has now."""
+    def harness(self, versions: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Numbers of lm-evaluation-harness of these versions, or of all, a flat row for each."""
         return [
-            (version.name, kept)
-            for version in self._known_by_hash()
-            if versions is None or version.name in versions
+            kept.told(version.name)
+            for version in self._wanted(versions)
             for kept in self._known.harness.of(self._known.subject(version))
         ]
+
+    def _wanted(self, versions: Sequence[str] | None) -> list[Version]:
+        return [v for v in self._known_by_hash() if versions is None or v.name in versions]
 
     def _known_by_hash(self) -> list[Version]:
         """Without damaged ones that have no hash: their results would be taken for the base's."""

@@ -43,10 +43,7 @@ class Evaluating:
             "current": self._versions.current(),
             "runs": [self._run(payload.language, r) for r in self._evaluation.runs()[:MAX_RUNS]],
             "reports": [report_json(r) for r in self._evaluation.reports(self._whole())],
-            "harness": [
-                asdict(kept) | asdict(kept.row) | {"version": name}
-                for name, kept in self._evaluation.harness(self._whole())
-            ],
+            "harness": self._evaluation.harness(self._whole()),
         }
 
     def _whole(self) -> list[str]:

@@ -105,7 +105,7 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
     """The whole page. `user_of` names who asks; it is called for every single event."""
     texts = Texts()
     edge = Edge(user_of, texts)
-    with gr.Blocks(
+    with Page(
         title="JAVIS",
         fill_width=True,
         analytics_enabled=False,
@@ -148,6 +148,18 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
     page.queue(max_size=QUEUE_SIZE, api_open=False)
     rest(page)
     return page
+
+
+class Page(gr.Blocks):  # type: ignore[misc]
+    """Gradio's blocks, which say in plain words what is wrong with a call made by hand."""
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        if block_fn.fn is None:
+            raise gr.Error("This function runs in the browser only.", print_exception=False)
+        wanted = len(block_fn.inputs)
+        if len(inputs) < wanted:
+            message = f"This function of the page takes {wanted} values, not {len(inputs)}."
+            raise gr.Error(message, print_exception=False)
 
 
 def show_no_progress(page: gr.Blocks) -> None:

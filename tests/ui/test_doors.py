@@ -88,6 +88,21 @@ def test_no_object(client: httpx.Client, path: str, body: object) -> None:
     refused(client.post(f"gradio_api/{path}", json=body))
 
 
+def test_a_call_by_hand_that_cannot_work(
+    client: httpx.Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Gradio answers 500 whatever went wrong; but with a sentence, and without a trace."""
+    said = set()
+    for number in range(40):
+        body = {"data": [], "fn_index": number, "session_hash": "mine"}
+        answer = client.post("gradio_api/run/predict", json=body)
+        if answer.status_code == 500:
+            said.add(answer.json()["error"])
+    assert any("takes 8 values, not 0" in (words or "") for words in said), said
+    assert all(words and ("values, not 0" in words or "browser" in words) for words in said), said
+    assert "Traceback" not in capfd.readouterr().err
+
+
 # Doors our page does not use --------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +27,35 @@ from javis.eval.suites import suites
 
 PARALLEL = 8
 CONTEXT = 4096
-ROUNDS = 2
 SAMPLE = 24
-"""Questions of each suite in a round: enough that the last ones, which run alone, weigh little."""
+"""Questions of each suite: enough that the last ones, which run alone, weigh little."""
 KILL_AFTER = 8
 BASE = Subject("base", "", catalog.EMBEDDED, "llama.cpp", "")
 Taken = dict[SuiteName, float]
+Say = Callable[[str], None]
 
 
-def run(models_dir: Path, sample: int = SAMPLE, rounds: int = ROUNDS) -> list[Row]:
-    """All rows; about fifteen minutes on two cores."""
-    gguf = catalog.fetch_embedded(models_dir, print)
+def run(models_dir: Path, sample: int = SAMPLE, say: Say = print) -> list[Row]:
+    """All rows; about half an hour on two cores."""
+    gguf = catalog.fetch_embedded(models_dir, say)
     known = suites()
-    took: dict[int, list[Taken]] = defaultdict(list)
+    # An engine for each way: what the other way read is not in its cache.
+    ways = {workers: _engine(gguf) for workers in (1, PARALLEL)}
+    took: dict[int, Taken] = {workers: {} for workers in ways}
     tokens: dict[int, int] = defaultdict(int)
-    for number in range(rounds):
-        # In turns, and the other way round the next time: the load of a machine changes.
-        for workers in (1, PARALLEL) if number % 2 else (PARALLEL, 1):
-            seconds, wrote = _round(gguf, known, workers, number * sample, sample)
-            took[workers].append(seconds)
-            tokens[workers] += wrote
-    one, many = (_full(took[w], known, sample) for w in (1, PARALLEL))
+    try:
+        for number, (name, suite) in enumerate(known.items()):
+            questions = suite.items()[:sample]
+            # In turns, and the other way round the next time: the load of a machine changes.
+            for workers in sorted(ways, reverse=bool(number % 2)):
+                seconds, wrote = _asked(suite, questions, ways[workers], workers)
+                took[workers][name] = seconds
+                tokens[workers] += wrote
+                say(f"{name}, {len(questions)} questions, {workers} at once: {seconds:.0f} s")
+    finally:
+        for engine in ways.values():
+            engine.close()
+    one, many = (_full(took[workers], known, sample) for workers in ways)
     rows = [
         row(
             f"all suites, {PARALLEL} questions at once : one",
@@ -63,8 +71,8 @@ def run(models_dir: Path, sample: int = SAMPLE, rounds: int = ROUNDS) -> list[Ro
         ),
         row(
             "written, all at once : one",
-            tokens[PARALLEL] / sum(sum(t.values()) for t in took[PARALLEL]),
-            tokens[1] / sum(sum(t.values()) for t in took[1]),
+            tokens[PARALLEL] / sum(took[PARALLEL].values()),
+            tokens[1] / sum(took[1].values()),
             "tok/s",
             "said",
         ),
@@ -72,36 +80,21 @@ def run(models_dir: Path, sample: int = SAMPLE, rounds: int = ROUNDS) -> list[Ro
     return [*rows, _after_a_kill(gguf)]
 
 
-def _round(
-    gguf: Path, known: dict[SuiteName, Suite], workers: int, start: int, sample: int
-) -> tuple[Taken, int]:
-    """Seconds of each suite's questions from `start` on, and how many tokens were written."""
-    engine = _engine(gguf)  # a fresh one: what the other way read is not in its cache
-    taken: Taken = {}
-    wrote = 0
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            for name, suite in known.items():
-                part = _Part(suite, suite.items()[start : start + sample])
-                began = time.perf_counter()
-                report = ask_suite(
-                    part, askers(engine), BASE, ResultCache(Path(scratch)), workers=workers
-                )
-                taken[name] = time.perf_counter() - began
-                wrote += report.tokens
-    finally:
-        engine.close()
-    return taken, wrote
+def _asked(
+    suite: Suite, questions: Sequence[Item], engine: LlamaCppEngine, workers: int
+) -> tuple[float, int]:
+    """Seconds for these questions, and how many tokens were written."""
+    with tempfile.TemporaryDirectory() as scratch:
+        began = time.perf_counter()
+        part = _Part(suite, questions)
+        report = ask_suite(part, askers(engine), BASE, ResultCache(Path(scratch)), workers=workers)
+        return time.perf_counter() - began, report.tokens
 
 
-def _full(rounds: Sequence[Taken], known: dict[SuiteName, Suite], sample: int) -> Taken:
+def _full(taken: Taken, known: Mapping[SuiteName, Suite], sample: int) -> Taken:
     """What the whole suites take, by the questions that were asked of each."""
-    full: Taken = {}
-    for name, suite in known.items():
-        size = len(suite.items())
-        asked = sum(min(sample, max(0, size - n * sample)) for n in range(len(rounds)))
-        full[name] = sum(taken[name] for taken in rounds) / asked * size
-    return full
+    sizes = {name: len(suite.items()) for name, suite in known.items()}
+    return {name: s / min(sample, sizes[name]) * sizes[name] for name, s in taken.items()}
 
 
 class _Part:

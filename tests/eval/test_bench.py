@@ -8,9 +8,9 @@ from tests.eval.small_suite import SumSuite
 
 def test_seconds_are_extended_by_the_questions_that_were_asked() -> None:
     known = {"knowledge": SumSuite(100), "health": SumSuite(30, "health")}
-    rounds = [{"knowledge": 10.0, "health": 4.0}, {"knowledge": 14.0, "health": 2.0}]
-    # Two rounds of 20: 40 of 100, and 30 of 30, as the second finds only ten left.
-    assert _full(rounds, known, 20) == {"knowledge": 60.0, "health": 6.0}
+    # Twenty of a hundred; and all thirty, where forty were to be asked.
+    assert _full({"knowledge": 10.0}, known, 20) == {"knowledge": 50.0}
+    assert _full({"health": 4.0}, known, 40) == {"health": 4.0}
 
 
 def test_a_part_is_the_suite_with_fewer_questions() -> None:

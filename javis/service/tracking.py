@@ -34,7 +34,7 @@ _END_S = 10.0
 _STEP = ("loss", "learning_rate", "tokens_per_s", "memory_bytes", "epoch")
 Told = tuple[int, str]
 """Up to which event or state, and the end that was told."""
-_COST = ("seconds", "steps", "tokens", "peak_memory_bytes", "cost")
+_COST = ("seconds", "total_seconds", "steps", "tokens", "peak_memory_bytes", "cost")
 
 
 class Runs(Protocol):

@@ -150,7 +150,11 @@ def test_a_run_is_told_while_it_goes_on_and_at_its_end(setting: Setting) -> None
     setting.runs.rows = EVENTS
     verdict = {"passed": True, "losses": {"base": 2.5, "candidate": 1.75}, "checks": [SECRET]}
     setting.runs.job = replace(
-        JOB, state="succeeded", version="v1.0", verdict=verdict, took={"seconds": 9.0}
+        JOB,
+        state="succeeded",
+        version="v1.0",
+        verdict=verdict,
+        took={"seconds": 9.0, "total_seconds": 40.0},
     )
     tracking.tick()
     second, end = setting.news()
@@ -162,6 +166,7 @@ def test_a_run_is_told_while_it_goes_on_and_at_its_end(setting: Setting) -> None
         "loss_base": 2.5,
         "loss_candidate": 1.75,
         "took_seconds": 9.0,
+        "took_total_seconds": 40.0,
     }
     tracking.tick()
     setting.tracking().tick()

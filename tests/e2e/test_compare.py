@@ -182,6 +182,23 @@ def test_only_what_is_more_than_chance_stands_out(
             assert (low, high) == pytest.approx(ends, abs=0.03)
 
 
+def test_too_few_common_questions_show_no_difference(open_page: Open, tmp_path: Path) -> None:
+    with serve(tmp_path, scripted(versions=("v1.0",))) as fresh:
+        answered(fresh, {"base": set(), "v1.0": {0, 1, 2, 3, 4}}, 5)
+        change = '#jv-compare-table tr[data-version="v1.0"] .jv-change'
+        page = open_page("#compare/table", server=fresh)
+        expect(page.locator(change)).to_have_text("too few to compare")
+        expect(page.locator(change)).to_have_attribute("title", re.compile("5"))
+        suite = suites()["health"]
+        known = fresh.services.evaluation._known
+        for version in fresh.services.versions.all():
+            more = suite.items()[5]
+            result = ItemResult(more.id, more.language, more.group, 1.0, ("x",))
+            known.cache.append(known.subject(version), "health", suite.data_version, result)
+        page.reload()
+        expect(page.locator(change).first).to_have_text("+83.3")
+
+
 def test_the_table_shows_what_was_measured(open_page: Open, evaluated: Served) -> None:
     page = open_page("#compare/table", server=evaluated)
     reports = evaluated.services.evaluation.reports(["v1.0"])
@@ -260,8 +277,8 @@ def test_votes_say_when_they_are_too_few(open_page: Open, site: Served) -> None:
     expect(page.locator("#jv-compare-body")).to_contain_text("Nobody has voted yet")
 
 
-def vote(site: Served, end: End, times: int) -> None:
-    """Blind comparisons of v1.0 (left) with the base that ended so."""
+def vote(site: Served, end: End, times: int, one: str = "v1.0", other: str = "base") -> None:
+    """Blind comparisons of `one` (left) with `other` (right) that ended so."""
     store = site.store
     for _ in range(times):
         talk = store.conversations.create("local").id
@@ -269,7 +286,7 @@ def vote(site: Served, end: End, times: int) -> None:
             Turn(new_turn_id(), talk, None, now_iso(), "hello", "hi", "stop") for _ in range(2)
         )
         ids = (new_duel_id(), talk, "local", now_iso(), left.id, right.id)
-        duel = Duel(*ids, "v1.0", "base", "0" * 64, None, "smollm2-135m", "right")
+        duel = Duel(*ids, one, other, "0" * 64, None, "smollm2-135m", "right")
         store.duels.open(duel, left, right)
         store.duels.end(duel.id, end, "left")
 
@@ -291,6 +308,35 @@ def test_votes_are_shown_with_what_can_be_said(open_page: Open, tmp_path: Path) 
         expect(body.locator(".jv-measure")).to_have_count(2)
         pair = body.locator(".jv-versus")
         expect(pair).to_have_attribute("aria-label", re.compile("v1.0 30.*Base model 4|Base.* 30"))
+
+
+@pytest.mark.parametrize(
+    ("against_base", "between", "sentence"),
+    [
+        # Strengths are held against the base, so the best is said to beat it, and nobody else.
+        ((40, 4, 40, 4), (6, 4), "v1.0 is preferred to Base model, after 98 votes."),
+        ((4, 40, 4, 40), (5, 5), "Base model is preferred to v1.0, v1.1, after 98 votes."),
+        ((4, 40, 21, 23), (1, 9), "After 98 votes none is clearly preferred."),
+    ],
+)
+def test_the_votes_of_three_versions(
+    open_page: Open,
+    tmp_path: Path,
+    against_base: tuple[int, int, int, int],
+    between: tuple[int, int],
+    sentence: str,
+) -> None:
+    with serve(tmp_path, scripted(versions=("v1.0", "v1.1"))) as fresh:
+        won, lost, won_too, lost_too = against_base
+        vote(fresh, "left", won)
+        vote(fresh, "right", lost)
+        vote(fresh, "left", won_too, "v1.1")
+        vote(fresh, "right", lost_too, "v1.1")
+        vote(fresh, "left", between[0], "v1.0", "v1.1")
+        vote(fresh, "right", between[1], "v1.0", "v1.1")
+        page = open_page("#compare/votes", server=fresh)
+        expect(page.locator(".jv-verdict")).to_have_text(sentence, timeout=20_000)
+        expect(page.locator(".jv-versus")).to_have_count(3)
 
 
 def test_the_dashboard_counts_what_happened(open_page: Open, tmp_path: Path) -> None:

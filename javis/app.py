@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from javis.core.errors import StoreError, UserInputError
 from javis.core.protocols import Engine
 from javis.core.settings import Settings
+from javis.core.types import Version
 from javis.engine import catalog, hardware
 from javis.engine.files import try_lock
 from javis.engine.pausing import PausingEngine
@@ -101,13 +102,14 @@ def build(settings: Settings, say: Say) -> Application:
     store = open_data(settings, say)
     found = hardware.detect()
     choice = catalog.resolve(settings, found)
-    engine = load_engine(settings, choice, found.cores, say)
     if left := clean_up(settings.models_dir):
         say(f"Removed what a crash had left half made: {', '.join(left)}.")
     registry = Registry(settings.models_dir)
     pinned = registry.from_path(settings.adapter_path) if settings.adapter_path else None
     served = [*registry.versions(), *([pinned] if pinned else [])]
     prune(settings.data_dir / ADAPTER_CACHE, [version.sha256 for version in served])
+    made_for = [v for v in served if v.base_model in ("", choice.model.id) and not v.damaged]
+    engine = load_engine(settings, choice, found.cores, say, made_for)
     path = catalog.obtain(choice, settings, say)
     services = join(
         settings,
@@ -162,16 +164,28 @@ def make_folders(settings: Settings) -> None:
         ) from None
 
 
-def load_engine(settings: Settings, choice: catalog.Choice, cores: int, say: Say) -> Engine:
-    """The chosen engine with its model in memory."""
+def load_engine(
+    settings: Settings,
+    choice: catalog.Choice,
+    cores: int,
+    say: Say,
+    versions: Sequence[Version] = (),
+) -> Engine:
+    """The chosen engine with its model in memory; `versions` are going to be served."""
     start = time.perf_counter()
     say(f"Loading {choice.model.title} …")
-    engine = _engine(settings, choice, cores, say)
+    engine = _engine(settings, choice, cores, say, versions)
     say(f"{choice.model.title} is ready ({time.perf_counter() - start:.1f} s).")
     return engine
 
 
-def _engine(settings: Settings, choice: catalog.Choice, cores: int, say: Say) -> Engine:
+def _engine(
+    settings: Settings,
+    choice: catalog.Choice,
+    cores: int,
+    say: Say,
+    versions: Sequence[Version],
+) -> Engine:
     if choice.engine == "transformers":
         from javis.engine.transformers import TransformersEngine  # heavy: torch
 
@@ -190,8 +204,9 @@ def _engine(settings: Settings, choice: catalog.Choice, cores: int, say: Say) ->
         licence=choice.model.licence,
         sampling=choice.model.sampling,
         context=settings.context,
-        parallel=settings.parallel or 4,
+        parallel=settings.parallel or choice.parallel,
         threads=settings.threads or cores,
+        versions=versions,
     )
 
 

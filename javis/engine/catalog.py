@@ -56,7 +56,11 @@ __all__ = [
 
 EngineName = Literal["llamacpp", "transformers"]
 _BITS = {"4bit": 4, "8bit": 8, "16bit": 16, "32bit": 32}
-_LLAMACPP_PARALLEL = 4
+_PLACES = (8, 4)
+"""Conversations that llama.cpp keeps at once: eight are served half as fast again as four by four
+(docs/bench.md), and each takes memory for as long a conversation as the model can have."""
+_PLACES_SHARE = 4
+"""Eight may take a quarter of the memory that is free."""
 _EMBEDDED_KINDS = {"auto": None, "4bit": None, "8bit": "Q8_0"}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _QUANTIZED = re.compile(r"[.-](I?Q\d\w*|B?F16|F32)$", re.IGNORECASE)
@@ -80,6 +84,8 @@ class Choice:
     need_bytes: int
     """Memory it takes; 0 when it cannot be said before it is on disk."""
     why: list[str]
+    parallel: int = 0
+    """Answers at the same time; 0 leaves it to the engine."""
 
 
 def resolve(
@@ -235,6 +241,7 @@ class _Resolver:
         kind = _EMBEDDED_KINDS[wanted]
         path = source if kind is None else source.with_name(EMBEDDED_FILE.replace("Q4_1", kind))
         size = int((model.parameters or 0) * (8.5 if kind else 5.9) / 8)
+        need, parallel = self._llamacpp_need(size, model.kv_bytes_per_token, model.context)
         return Choice(
             model=model,
             engine="llamacpp",
@@ -243,8 +250,9 @@ class _Resolver:
             path=path,
             hub_id=None,
             pattern=None,
-            need_bytes=self._llamacpp_need(size, model.kv_bytes_per_token, model.context),
+            need_bytes=need,
             why=[*why, "llama.cpp is the fastest engine on a processor."],
+            parallel=parallel,
         )
 
     def _gguf_file(self, path: Path) -> Choice:
@@ -261,10 +269,10 @@ class _Resolver:
         why = [f"The file {path} was asked for."]
         if self._settings.engine == "transformers":
             return self._transformers(model, dense_path(path), None, why)
-        need = self._llamacpp_need(
+        need, parallel = self._llamacpp_need(
             path.stat().st_size, header.kv_bytes_per_token(), header.context_tokens
         )
-        return Choice(model, "llamacpp", "file", "cpu", path, None, None, need, why)
+        return Choice(model, "llamacpp", "file", "cpu", path, None, None, need, why, parallel)
 
     def _hub_gguf(self, model: BaseModel, why: list[str]) -> Choice:
         if not model.gguf:
@@ -286,6 +294,7 @@ class _Resolver:
             )
         repo, pattern, bits = model.gguf[kind]
         size = int((model.parameters or 0) * bits / 8)
+        need, parallel = self._llamacpp_need(size, model.kv_bytes_per_token, model.context)
         return self._require_source(
             Choice(
                 model=model,
@@ -295,8 +304,9 @@ class _Resolver:
                 path=self._base / f"{model.id}-GGUF-{kind}" / pattern,
                 hub_id=repo,
                 pattern=pattern,
-                need_bytes=self._llamacpp_need(size, model.kv_bytes_per_token, model.context),
+                need_bytes=need,
                 why=[*why, "llama.cpp is the fastest engine on a processor."],
+                parallel=parallel,
             )
         )
 
@@ -329,10 +339,14 @@ class _Resolver:
             )
         return choice
 
-    def _llamacpp_need(self, weights: int, kv_per_token: int, most: int | None) -> int:
+    def _llamacpp_need(self, weights: int, kv_per_token: int, most: int | None) -> tuple[int, int]:
+        """Bytes of memory, and for how many conversations at once."""
         context = min(self._settings.context or DEFAULT_CONTEXT, most or DEFAULT_CONTEXT)
-        parallel = self._settings.parallel or _LLAMACPP_PARALLEL
-        return weights + kv_per_token * context * parallel + ALLOWANCE["gguf"]
+        place = kv_per_token * context
+        many, few = _PLACES
+        roomy = 0 < many * place * _PLACES_SHARE <= self._hardware.ram_available
+        parallel = self._settings.parallel or (many if roomy else few)
+        return weights + place * parallel + ALLOWANCE["gguf"], parallel
 
     def _fits(self, model: BaseModel, quantization: str) -> bool:
         shaped = _shaped(model, self._base / model.id)

@@ -11,7 +11,8 @@ import pytest
 
 from javis.core.errors import ContextOverflow, EngineError, UserInputError, VersionError
 from javis.core.types import Chunk, Message, SamplingParams, Version
-from javis.engine.llamacpp import LlamaCppEngine, _break_up
+from javis.engine.llamacpp import LlamaCppEngine
+from javis.engine.llamacpp_server import break_up
 
 GREEDY = SamplingParams(temperature=0, max_tokens=24)
 STORY = [Message("user", "Tell me a long story about a dog.")]
@@ -192,4 +193,4 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_user_defined_tokens_are_broken_up(text: str, pieces: list[str]) -> None:
-    assert _break_up(text, ["<think>"]) == pieces
+    assert break_up(text, ["<think>"]) == pieces

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from javis.bench.adapter import write_random_version
+from javis.core.errors import EngineError
 from javis.core.types import BASE, Message, SamplingParams, Version
 from javis.engine.catalog import EMBEDDED
 from javis.engine.llamacpp import LlamaCppEngine
@@ -122,3 +123,38 @@ def test_no_version_answers_from_what_another_one_read(engine: LlamaCppEngine) -
         ask(name, version)
     assert ask("xray", "v1.0") < 10  # what every prompt begins with
     assert ask("xray", "v1.0") > 100
+
+
+def test_versions_that_are_there_at_the_start_need_no_second_server(
+    embedded_gguf: Path, tmp_path: Path
+) -> None:
+    folder = write_random_version(tmp_path, "v1.0", EMBEDDED)
+    good, torn = tmp_path / "v1.0.gguf", tmp_path / "v1.1.gguf"
+    convert(folder / "adapter", embedded_gguf, good)
+    torn.write_bytes(good.read_bytes()[:2000])
+    files = {"v1.0": good, "v1.1": torn}
+    versions = [Version(name, str(folder), EMBEDDED, None) for name in files]
+
+    def begin(served: list[Version]) -> LlamaCppEngine:
+        return LlamaCppEngine(
+            embedded_gguf,
+            model=EMBEDDED,
+            title="SmolLM2",
+            adapter_file=lambda version: files[version.name],
+            context=1024,
+            parallel=1,
+            versions=served,
+        )
+
+    made = begin(versions[:1])
+    first = made._server
+    assert made.versions() == (BASE, "v1.0")
+    assert made.use_versions(versions[:1]) == {} and made._server is first
+    made.close()
+    # A file that only llama.cpp finds fault with does not keep the base from answering.
+    made = begin(versions)
+    assert made.versions() == (BASE,)
+    with pytest.raises(EngineError, match="could not be loaded"):
+        made.use_versions(versions)
+    assert made.use_versions(versions[:1]) == {} and made.versions() == (BASE, "v1.0")
+    made.close()

@@ -53,6 +53,7 @@ def run(settings: Settings) -> list[Row]:
                 _history(served),
                 _switch(served),
                 _parallel(served),
+                *_rest(served),
                 *_start(served),
             ]
 
@@ -179,8 +180,11 @@ def _switch(served: Served) -> Row:
 
 
 def _parallel(served: Served) -> Row:
-    one = [_aggregate(served, 1, i) for i in range(3)]
-    eight = [_aggregate(served, 8, 10 + i) for i in range(3)]
+    one: list[float] = []
+    eight: list[float] = []
+    for number in range(ROUNDS):
+        one.append(_aggregate(served, 1, number))
+        eight.append(_aggregate(served, 8, ROUNDS + number))
     ours, reference = median(eight), median(one)
     return row(
         "8 parallel requests : one",
@@ -205,6 +209,17 @@ def _aggregate(served: Served, count: int, salt: int) -> float:
     for thread in threads:
         thread.join()
     return sum(answer.tokens for answer in done) / (time.perf_counter() - start)
+
+
+def _rest(served: Served) -> list[Row]:
+    from javis.bench.page import Page  # heavy: a browser
+
+    with Page(served.address) as page:
+        browser, server = page.rest(served.pid)
+    return [
+        row("open page at rest, the browser", 100 * browser, None, "% of a core", "said"),
+        row("open page at rest, the server", 100 * server, None, "% of a core", "said"),
+    ]
 
 
 def _start(served: Served) -> list[Row]:

@@ -6,13 +6,16 @@ import json
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from javis.bench.server import post
 from javis.core.errors import EngineError
 from javis.window import find_browser
+
+if TYPE_CHECKING:
+    import psutil
 
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking",
              "--no-first-run", "--disable-component-update", "--disable-sync")  # fmt: skip
@@ -27,6 +30,8 @@ WATCH = """() => {
   new MutationObserver(look).observe(document.body,
     {subtree: true, childList: true, characterData: true});
 }"""
+SETTLE_S = 5.0
+REST_S = 15.0
 QUIET = """() => {
   const times = window.grown;
   return times.length > 1 && performance.now() - times[times.length - 1] > 1500;
@@ -78,6 +83,29 @@ class Page:
         context.close()
         return (tokens - 1) / ((times[-1] - times[0]) / 1000)
 
+    def rest(self, server: int) -> tuple[float, float]:
+        """Shares of a core that the browser and the process `server` take while nobody does
+        anything on the open page."""
+        import psutil
+
+        context = self._browser.new_context()
+        page = context.new_page()
+        page.goto(self._address)
+        page.locator(".jv-examples").wait_for()
+        time.sleep(SETTLE_S)
+        browser = [
+            child
+            for child in psutil.Process().children(recursive=True)
+            if "chrom" in child.name().lower()
+        ]
+        parts = (browser, [psutil.Process(server)])
+        before = [_busy(processes) for processes in parts]
+        time.sleep(REST_S)
+        after = [_busy(processes) for processes in parts]
+        context.close()
+        of_browser, of_server = ((b - a) / REST_S for a, b in zip(before, after, strict=True))
+        return of_browser, of_server
+
 
 class Wire:
     """What the page asks of Gradio and is told, as a program: nothing is drawn."""
@@ -112,6 +140,12 @@ class Wire:
                 if line.startswith(b"data: {") and _brings_text(json.loads(line[6:])):
                     times.append(time.perf_counter())
         return (_tokens(self._address, prompt) - 1) / (times[-1] - times[0])
+
+
+def _busy(processes: Sequence[psutil.Process]) -> float:
+    """Seconds of a core that these have taken."""
+    times = [process.cpu_times() for process in processes]
+    return sum(t.user + t.system for t in times)
 
 
 def _brings_text(event: dict[str, Any]) -> bool:

@@ -23,6 +23,7 @@ from javis.core.settings import Settings
 from javis.core.types import Version
 from javis.engine import catalog, hardware
 from javis.engine.files import try_lock
+from javis.engine.models import made_for
 from javis.engine.pausing import PausingEngine
 from javis.engine.waiting import let_threads_rest
 from javis.service.learning import train_base
@@ -108,8 +109,8 @@ def build(settings: Settings, say: Say) -> Application:
     pinned = registry.from_path(settings.adapter_path) if settings.adapter_path else None
     served = [*registry.versions(), *([pinned] if pinned else [])]
     prune(settings.data_dir / ADAPTER_CACHE, [version.sha256 for version in served])
-    made_for = [v for v in served if v.base_model in ("", choice.model.id) and not v.damaged]
-    engine = load_engine(settings, choice, found.cores, say, made_for)
+    whole = [v for v in served if not v.damaged and made_for(v.base_model, choice.model.id)]
+    engine = load_engine(settings, choice, found.cores, say, whole)
     path = catalog.obtain(choice, settings, say)
     services = join(
         settings,
@@ -204,7 +205,7 @@ def _engine(
         licence=choice.model.licence,
         sampling=choice.model.sampling,
         context=settings.context,
-        parallel=settings.parallel or choice.parallel,
+        parallel=choice.parallel,
         threads=settings.threads or cores,
         versions=versions,
     )

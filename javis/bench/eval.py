@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from javis.core.errors import VersionError
 from javis.core.evaluation import Asker, Item, ItemResult, Subject, Suite, SuiteName
 from javis.core.types import Version
 from javis.engine import catalog, hardware
+from javis.engine.fetch import Say
 from javis.engine.llamacpp import LlamaCppEngine
 from javis.eval.asker import askers
 from javis.eval.cache import ResultCache
@@ -32,11 +33,10 @@ SAMPLE = 24
 KILL_AFTER = 8
 BASE = Subject("base", "", catalog.EMBEDDED, "llama.cpp", "")
 Taken = dict[SuiteName, float]
-Say = Callable[[str], None]
 
 
 def run(models_dir: Path, sample: int = SAMPLE, say: Say = print) -> list[Row]:
-    """All rows; about half an hour on two cores."""
+    """All rows; about ten minutes on two cores."""
     gguf = catalog.fetch_embedded(models_dir, say)
     known = suites()
     # An engine for each way: what the other way read is not in its cache.

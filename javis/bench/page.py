@@ -6,7 +6,8 @@ import json
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +31,15 @@ WATCH = """() => {
   new MutationObserver(look).observe(document.body,
     {subtree: true, childList: true, characterData: true});
 }"""
-SETTLE_S = 5.0
-REST_S = 15.0
 QUIET = """() => {
   const times = window.grown;
   return times.length > 1 && performance.now() - times[times.length - 1] > 1500;
 }"""
+
+
+SETTLE_S = 5.0
+REST_S = 15.0
+"""How long a page is left alone before, and while, its rest is measured."""
 
 
 class Page:
@@ -67,20 +71,15 @@ class Page:
 
     def decode(self, prompt: str) -> float:
         """Tokens per second between the first and the last change of the text on the page."""
-        # A context of its own: the page would otherwise go on where it was.
-        context = self._browser.new_context()
-        page = context.new_page()
-        page.goto(self._address)
-        page.locator(".jv-examples").wait_for()
-        page.evaluate(WATCH)
-        composer = page.locator("#jv-text")
-        composer.fill(prompt)
-        composer.press("Enter")
-        tokens = _tokens(
-            self._address, prompt, lambda: page.wait_for_function(QUIET, timeout=120_000)
-        )
-        times: list[float] = page.evaluate("() => window.grown")
-        context.close()
+        with self._open() as page:
+            page.evaluate(WATCH)
+            composer = page.locator("#jv-text")
+            composer.fill(prompt)
+            composer.press("Enter")
+            tokens = _tokens(
+                self._address, prompt, lambda: page.wait_for_function(QUIET, timeout=120_000)
+            )
+            times: list[float] = page.evaluate("() => window.grown")
         return (tokens - 1) / ((times[-1] - times[0]) / 1000)
 
     def rest(self, server: int) -> tuple[float, float]:
@@ -88,23 +87,30 @@ class Page:
         anything on the open page."""
         import psutil
 
+        with self._open():
+            time.sleep(SETTLE_S)
+            browser = [
+                child
+                for child in psutil.Process().children(recursive=True)
+                if "chrom" in child.name().lower()
+            ]
+            parts = (browser, [psutil.Process(server)])
+            before = [_busy(processes) for processes in parts]
+            time.sleep(REST_S)
+            after = [_busy(processes) for processes in parts]
+        of_browser, of_server = ((b - a) / REST_S for a, b in zip(before, after, strict=True))
+        return of_browser, of_server
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        """The page of a new conversation, ready to be typed into."""
+        # A context of its own: the page would otherwise go on where it was.
         context = self._browser.new_context()
         page = context.new_page()
         page.goto(self._address)
         page.locator(".jv-examples").wait_for()
-        time.sleep(SETTLE_S)
-        browser = [
-            child
-            for child in psutil.Process().children(recursive=True)
-            if "chrom" in child.name().lower()
-        ]
-        parts = (browser, [psutil.Process(server)])
-        before = [_busy(processes) for processes in parts]
-        time.sleep(REST_S)
-        after = [_busy(processes) for processes in parts]
+        yield page
         context.close()
-        of_browser, of_server = ((b - a) / REST_S for a, b in zip(before, after, strict=True))
-        return of_browser, of_server
 
 
 class Wire:

@@ -142,13 +142,12 @@ def _require_fit(settings: Settings, version: Version) -> None:
 def why_unfit(version: Version, choice: Choice) -> str | None:
     """Why a server with this model and engine would not serve a version; None when it would."""
     from javis.engine.adapter import check_adapter
-    from javis.engine.catalog import same_model
+    from javis.engine.models import made_for
     from javis.versions import gguf
 
     if version.damaged or version.path is None:
         return version.damaged
-    # A bare adapter, which ADAPTER_PATH may name, does not say which base it was made for.
-    if version.base_model and not same_model(version.base_model, choice.model.id):
+    if not made_for(version.base_model, choice.model.id):
         return f"It was made for {version.base_model}, not for {choice.model.id}."
     folder = Path(version.path)
     inner = folder / "adapter"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from javis.core.errors import VersionError
 from javis.core.types import Version
 from javis.engine.adapter import Adapter, check_adapter
-from javis.engine.models import same_model
+from javis.engine.models import made_for
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +51,7 @@ class AdapterBank:
 
     def load(self, version: Version) -> Handle:
         """Load a version's adapter and prove that it works. Raises VersionError with the reason."""
-        if version.base_model and not same_model(version.base_model, self._model_id):
+        if not made_for(version.base_model, self._model_id):
             raise _refuse("It was made for {other}.", other=version.base_model)
         adapter = check_adapter(_folder(version))
         tensors = _read(adapter, version)

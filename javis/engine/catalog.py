@@ -34,7 +34,6 @@ from javis.engine.models import (
     MODELS,
     BaseModel,
     find,
-    same_model,
     table,
 )
 
@@ -50,7 +49,6 @@ __all__ = [
     "obtain",
     "requantize",
     "resolve",
-    "same_model",
     "table",
 ]
 

@@ -126,10 +126,12 @@ class Answer:
 
 
 def closed() -> EngineError:
+    """What an answer ends with when its server is closed."""
     return EngineError("engine_closed", "The model was closed while it answered.")
 
 
 def request_of(prompt: list[int], sampling: SamplingParams, room: int) -> dict[str, Any]:
+    """What llama.cpp is asked: these ids, and at most `room` tokens of an answer."""
     request: dict[str, Any] = {
         "prompt": prompt,
         "n_predict": room,

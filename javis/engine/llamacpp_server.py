@@ -159,6 +159,7 @@ def break_up(text: str, literals: Sequence[str]) -> list[str]:
 
 
 def device() -> str:
+    """Name of the card that llama.cpp computes on, or `cpu`."""
     import xllamacpp  # heavy: loads the native library
 
     names = [str(d.get("name", "")) for d in xllamacpp.get_device_info()]

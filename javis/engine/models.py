@@ -222,6 +222,12 @@ def same_model(one: str, other: str) -> bool:
     return one.lower() == other.lower()
 
 
+def made_for(base_model: str, model: str) -> bool:
+    """Whether an adapter belongs to `model`. A bare one, which ADAPTER_PATH may name, does not say
+    which base it was made for."""
+    return not base_model or same_model(base_model, model)
+
+
 def table() -> str:
     """The catalogue as a Markdown table; sizes in GB with a conversation of 8,192 tokens."""
     lines = [

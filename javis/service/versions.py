@@ -11,7 +11,7 @@ from pathlib import Path
 from javis.core.errors import EngineError, NotFound, UserInputError, VersionError
 from javis.core.protocols import Engine
 from javis.core.types import BASE, Version
-from javis.engine.catalog import same_model
+from javis.engine.models import made_for
 from javis.service.thumbs import Drop, ThumbCounter, Thumbs, find_drop
 from javis.service.version_details import VersionDetails, describe
 from javis.store import Store
@@ -72,7 +72,7 @@ class VersionService:
             model = self._engine.info.model
             refused = {v.name: v.damaged for v in found if v.damaged}
             for version in found:
-                if version.name not in refused and not self._fits(version):
+                if version.name not in refused and not made_for(version.base_model, model):
                     why = f"It was made for {version.base_model}, not for {model}."
                     refused[version.name] = why
             fitting = [v for v in found if v.name not in refused]
@@ -216,10 +216,6 @@ class VersionService:
             self.refresh()
 
     # -- inside ----------------------------------------------------------------------------
-
-    def _fits(self, version: Version) -> bool:
-        # A bare adapter, which ADAPTER_PATH may name, does not say which base it was made for.
-        return not version.base_model or same_model(version.base_model, self._engine.info.model)
 
     def _serve(self, versions: list[Version]) -> dict[str, str]:
         """Give these to the engine; those that it cannot serve, with the reason."""

@@ -24,6 +24,7 @@ from javis.core.settings import Settings
 from javis.engine import catalog, fetch
 from javis.engine.gguf_header import read_header
 from javis.engine.hardware import Hardware
+from javis.engine.models import same_model
 
 LAPTOP = Hardware(cores=4, ram_total=16 << 30, ram_available=10 << 30)
 CARD = dataclasses.replace(
@@ -66,10 +67,10 @@ def test_the_embedded_model_is_described_as_its_file_says(embedded_gguf: Path) -
 def test_ids_are_found_whatever_their_form() -> None:
     assert catalog.find("qwen3-8b") is catalog.find("Qwen/Qwen3-8B")
     assert catalog.find("nothing") is None
-    assert catalog.same_model("SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-135M-Instruct")
-    assert catalog.same_model("org/Own", "org/own")
-    assert not catalog.same_model("Qwen3-8B", "Qwen3-4B")
-    assert not catalog.same_model("Qwen3-8B", "org/own")
+    assert same_model("SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-135M-Instruct")
+    assert same_model("org/Own", "org/own")
+    assert not same_model("Qwen3-8B", "Qwen3-4B")
+    assert not same_model("Qwen3-8B", "org/own")
     assert len({m.id for m in catalog.MODELS}) == len(catalog.MODELS)
 
 

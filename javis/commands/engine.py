@@ -21,13 +21,9 @@ def wide_engine(settings: Settings, say: Callable[[str], None]) -> Iterator[Engi
     from javis.app import load_engine  # heavy
 
     found = hardware.detect()
-    wide = settings.model_copy(
-        update={
-            "parallel": settings.parallel or PARALLEL,
-            "context": settings.context or CONTEXT,
-        }
-    )
-    engine = load_engine(wide, catalog.resolve(wide, found), found.cores, say)
+    choice = catalog.resolve(settings, found)
+    wide = {"parallel": settings.parallel or PARALLEL, "context": settings.context or CONTEXT}
+    engine = load_engine(settings.model_copy(update=wide), choice, found.cores, say)
     try:
         yield engine
     finally:

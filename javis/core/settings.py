@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         ge=0,
         le=64,
         validation_alias=_named("JAVIS_PARALLEL"),
-        description="Answers at the same time; 0 takes 2 to 8, by engine and memory.",
+        description="Answers at the same time; 0 takes 4, or 2 with transformers on the processor.",
     )
     threads: int = Field(
         0,

@@ -54,11 +54,7 @@ __all__ = [
 
 EngineName = Literal["llamacpp", "transformers"]
 _BITS = {"4bit": 4, "8bit": 8, "16bit": 16, "32bit": 32}
-_PLACES = (8, 4)
-"""Conversations that llama.cpp keeps at once: eight are served half as fast again as four by four
-(docs/bench.md), and each takes memory for as long a conversation as the model can have."""
-_PLACES_SHARE = 4
-"""Eight may take a quarter of the memory that is free."""
+_LLAMACPP_PARALLEL = 4
 _EMBEDDED_KINDS = {"auto": None, "4bit": None, "8bit": "Q8_0"}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _QUANTIZED = re.compile(r"[.-](I?Q\d\w*|B?F16|F32)$", re.IGNORECASE)
@@ -82,8 +78,6 @@ class Choice:
     need_bytes: int
     """Memory it takes; 0 when it cannot be said before it is on disk."""
     why: list[str]
-    parallel: int = 0
-    """Answers at the same time; 0 leaves it to the engine."""
 
 
 def resolve(
@@ -239,7 +233,6 @@ class _Resolver:
         kind = _EMBEDDED_KINDS[wanted]
         path = source if kind is None else source.with_name(EMBEDDED_FILE.replace("Q4_1", kind))
         size = int((model.parameters or 0) * (8.5 if kind else 5.9) / 8)
-        need, parallel = self._llamacpp_need(size, model.kv_bytes_per_token, model.context)
         return Choice(
             model=model,
             engine="llamacpp",
@@ -248,9 +241,8 @@ class _Resolver:
             path=path,
             hub_id=None,
             pattern=None,
-            need_bytes=need,
+            need_bytes=self._llamacpp_need(size, model.kv_bytes_per_token, model.context),
             why=[*why, "llama.cpp is the fastest engine on a processor."],
-            parallel=parallel,
         )
 
     def _gguf_file(self, path: Path) -> Choice:
@@ -267,10 +259,10 @@ class _Resolver:
         why = [f"The file {path} was asked for."]
         if self._settings.engine == "transformers":
             return self._transformers(model, dense_path(path), None, why)
-        need, parallel = self._llamacpp_need(
+        need = self._llamacpp_need(
             path.stat().st_size, header.kv_bytes_per_token(), header.context_tokens
         )
-        return Choice(model, "llamacpp", "file", "cpu", path, None, None, need, why, parallel)
+        return Choice(model, "llamacpp", "file", "cpu", path, None, None, need, why)
 
     def _hub_gguf(self, model: BaseModel, why: list[str]) -> Choice:
         if not model.gguf:
@@ -292,7 +284,6 @@ class _Resolver:
             )
         repo, pattern, bits = model.gguf[kind]
         size = int((model.parameters or 0) * bits / 8)
-        need, parallel = self._llamacpp_need(size, model.kv_bytes_per_token, model.context)
         return self._require_source(
             Choice(
                 model=model,
@@ -302,9 +293,8 @@ class _Resolver:
                 path=self._base / f"{model.id}-GGUF-{kind}" / pattern,
                 hub_id=repo,
                 pattern=pattern,
-                need_bytes=need,
+                need_bytes=self._llamacpp_need(size, model.kv_bytes_per_token, model.context),
                 why=[*why, "llama.cpp is the fastest engine on a processor."],
-                parallel=parallel,
             )
         )
 
@@ -337,14 +327,10 @@ class _Resolver:
             )
         return choice
 
-    def _llamacpp_need(self, weights: int, kv_per_token: int, most: int | None) -> tuple[int, int]:
-        """Bytes of memory, and for how many conversations at once."""
+    def _llamacpp_need(self, weights: int, kv_per_token: int, most: int | None) -> int:
         context = min(self._settings.context or DEFAULT_CONTEXT, most or DEFAULT_CONTEXT)
-        place = kv_per_token * context
-        many, few = _PLACES
-        roomy = 0 < many * place * _PLACES_SHARE <= self._hardware.ram_available
-        parallel = self._settings.parallel or (many if roomy else few)
-        return weights + place * parallel + ALLOWANCE["gguf"], parallel
+        parallel = self._settings.parallel or _LLAMACPP_PARALLEL
+        return weights + kv_per_token * context * parallel + ALLOWANCE["gguf"]
 
     def _fits(self, model: BaseModel, quantization: str) -> bool:
         shaped = _shaped(model, self._base / model.id)

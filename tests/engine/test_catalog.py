@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gguf
 import pytest
 
 from javis.core.errors import EngineError
@@ -163,37 +162,6 @@ def test_precisions_of_the_embedded_model(tmp_path: Path) -> None:
     assert pick(engine="transformers") == ("transformers", "32bit", f"{stem}.Q4_1.dense")
     with pytest.raises(EngineError, match="JAVIS_ENGINE=transformers"):
         pick(engine="llamacpp", quantization="32bit")
-
-
-@pytest.mark.parametrize(
-    ("free_gb", "values", "places"),
-    [
-        (8, {}, 8),
-        (5, {}, 4),
-        (5, {"context": 2048}, 8),
-        (8, {"parallel": 3}, 3),
-        (24, {"model": "Qwen2.5-7B-Instruct", "engine": "llamacpp"}, 8),
-        (12, {"model": "Qwen2.5-7B-Instruct", "engine": "llamacpp"}, 4),
-    ],
-)
-def test_eight_places_where_the_memory_is_there(
-    tmp_path: Path, free_gb: int, values: dict[str, Any], places: int
-) -> None:
-    laptop = dataclasses.replace(LAPTOP, ram_available=free_gb * 10**9)
-    choice = catalog.resolve(settings(tmp_path, **values), laptop, yes)
-    assert choice.parallel == places
-    model = choice.model
-    context = values.get("context", 8192)
-    assert choice.need_bytes > places * model.kv_bytes_per_token * context
-
-
-def test_a_model_of_unknown_shape_gets_four_places(tmp_path: Path) -> None:
-    own = tmp_path / "own.gguf"
-    writer = gguf.GGUFWriter(own, "something-new")
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.close()
-    assert catalog.resolve(settings(tmp_path, model=str(own)), LAPTOP, never).parallel == 4
 
 
 def test_what_does_not_fit_is_refused_with_the_numbers(tmp_path: Path) -> None:

@@ -152,13 +152,13 @@ def run(python: Path, arguments: list[str]) -> int:
     """Hand over to `javis` (or pytest) inside the environment."""
     environ = {**os.environ, "PYTHONPATH": joined(str(ROOT), os.environ.get("PYTHONPATH"))}
     if arguments[:1] == ["test"]:
-        fetch = [python, "-m", "javis.cli", "fetch", "--models-dir", ROOT / "models"]
+        fetch = [python, "-m", "javis", "fetch", "--models-dir", ROOT / "models"]
         if code := subprocess.run(fetch, env=environ, cwd=ROOT, check=False).returncode:
             return code
         command: list[str | Path] = [python, "-m", "pytest", *arguments[1:]]
     else:
         serve = not arguments or (arguments[0].startswith("-") and arguments[0] != "--help")
-        command = [python, "-m", "javis.cli", *(["serve"] if serve else []), *arguments]
+        command = [python, "-m", "javis", *(["serve"] if serve else []), *arguments]
     return hand_over(command, environ)
 
 

@@ -205,7 +205,7 @@ def _engine(
         licence=choice.model.licence,
         sampling=choice.model.sampling,
         context=settings.context,
-        parallel=settings.parallel or 4,
+        parallel=choice.parallel,
         threads=settings.threads or cores,
         versions=versions,
     )

@@ -88,9 +88,9 @@ def serve(
 @app.command()
 def fetch(models_dir: ModelsDir = None) -> None:
     """Get the embedded model, so that later starts need no network."""
-    from javis.engine.catalog import fetch_embedded
+    from javis.engine.catalog import prepare_embedded
 
-    path = fetch_embedded(settings_from(models_dir=models_dir).models_dir, typer.echo)
+    path = prepare_embedded(settings_from(models_dir=models_dir).models_dir, typer.echo)
     typer.echo(f"The embedded model is in {path}")
 
 
@@ -436,7 +436,3 @@ def _report(rows: list[dict[str, Any]], json_file: Path | None) -> None:
     typer.echo(table(rows))
     if json_file:
         json_file.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -30,7 +30,7 @@ class Live:
         command = [
             sys.executable,
             "-m",
-            "javis.cli",
+            "javis",
             "serve",
             "--port",
             self._port,

@@ -90,10 +90,10 @@ def test_what_is_installed_is_not_installed_again(
 @pytest.mark.parametrize(
     ("arguments", "command"),
     [
-        ([], ["javis.cli", "serve"]),
-        (["--port", "1"], ["javis.cli", "serve", "--port", "1"]),
-        (["doctor"], ["javis.cli", "doctor"]),
-        (["--help"], ["javis.cli", "--help"]),
+        ([], ["javis", "serve"]),
+        (["--port", "1"], ["javis", "serve", "--port", "1"]),
+        (["doctor"], ["javis", "doctor"]),
+        (["--help"], ["javis", "--help"]),
     ],
 )
 def test_arguments_reach_javis(
@@ -124,7 +124,7 @@ print("ready", flush=True)
 time.sleep(30)
 """
 RUN = "launch.run(pathlib.Path(sys.executable), [])"
-ACCOMPANY = "launch.accompany([sys.executable, '-m', 'javis.cli'], {**os.environ})"
+ACCOMPANY = "launch.accompany([sys.executable, '-m', 'javis'], {**os.environ})"
 
 
 def press_ctrl_c(pid: int) -> None:
@@ -147,7 +147,7 @@ def test_javis_ends_in_its_own_time(
     """A stand-in for JAVIS that needs a second to store what it has."""
     (tmp_path / "javis").mkdir()
     (tmp_path / "javis" / "__init__.py").touch()
-    (tmp_path / "javis" / "cli.py").write_text(SLOW_END)
+    (tmp_path / "javis" / "__main__.py").write_text(SLOW_END)
     code = f"import os, pathlib, sys, launch; launch.ROOT = pathlib.Path.cwd(); sys.exit({start})"
     with subprocess.Popen(
         [sys.executable, "-c", code],

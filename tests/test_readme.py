@@ -53,7 +53,7 @@ def run(command: str, cwd: Path, **environment: str) -> subprocess.CompletedProc
     if arguments[0].startswith("-"):
         arguments = ["serve", "--no-browser", "--port", "0", *arguments]
     return subprocess.run(
-        [sys.executable, "-m", "javis.cli", *arguments],
+        [sys.executable, "-m", "javis", *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -26,9 +26,9 @@ from javis.eval.cache import ResultCache
 from javis.eval.runner import run as ask_suite
 from javis.eval.suites import suites
 
-PARALLEL = 8
+PARALLEL = 16
 CONTEXT = 4096
-SAMPLE = 24
+SAMPLE = 48
 """Questions of each suite: enough that the last ones, which run alone, weigh little."""
 KILL_AFTER = 8
 BASE = Subject("base", "", catalog.EMBEDDED, "llama.cpp", "")
@@ -36,8 +36,8 @@ Taken = dict[SuiteName, float]
 
 
 def run(models_dir: Path, sample: int = SAMPLE, say: Say = print) -> list[Row]:
-    """All rows; about ten minutes on two cores."""
-    gguf = catalog.fetch_embedded(models_dir, say)
+    """All rows; about twelve minutes on two cores."""
+    gguf = catalog.prepare_embedded(models_dir, say)
     known = suites()
     # An engine for each way: what the other way read is not in its cache.
     ways = {workers: _engine(gguf) for workers in (1, PARALLEL)}

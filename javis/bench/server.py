@@ -50,7 +50,7 @@ class Streamed:
 @contextmanager
 def serving(models_dir: Path, data_dir: Path, **environment: str) -> Iterator[Served]:
     """Start `javis serve` on a free port; wait until `/health` answers; end it afterwards."""
-    command = [sys.executable, "-m", "javis.cli", "serve", "--port", "0", "--no-browser",
+    command = [sys.executable, "-m", "javis", "serve", "--port", "0", "--no-browser",
                "--models-dir", str(models_dir), "--data-dir", str(data_dir)]  # fmt: skip
     start = time.perf_counter()
     process = subprocess.Popen(

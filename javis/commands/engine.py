@@ -9,10 +9,9 @@ from javis.core.protocols import Engine
 from javis.core.settings import Settings
 from javis.engine import catalog, hardware
 
-PARALLEL = 8
-"""Questions at once; nobody chats with this engine."""
 CONTEXT = 4096
-"""Enough for every question, and half the memory that a chat takes for each of them."""
+"""Enough for every question, and half the memory that a chat takes for each of them; so there may
+be twice as many at once."""
 
 
 @contextmanager
@@ -21,9 +20,8 @@ def wide_engine(settings: Settings, say: Callable[[str], None]) -> Iterator[Engi
     from javis.app import load_engine  # heavy
 
     found = hardware.detect()
-    choice = catalog.resolve(settings, found)
-    wide = {"parallel": settings.parallel or PARALLEL, "context": settings.context or CONTEXT}
-    engine = load_engine(settings.model_copy(update=wide), choice, found.cores, say)
+    settings = settings.model_copy(update={"context": settings.context or CONTEXT})
+    engine = load_engine(settings, catalog.resolve(settings, found), found.cores, say)
     try:
         yield engine
     finally:

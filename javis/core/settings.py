@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         ge=0,
         le=64,
         validation_alias=_named("JAVIS_PARALLEL"),
-        description="Answers at the same time; 0 takes 4, or 2 with transformers on the processor.",
+        description="Answers at once; 0 takes 8, or 4 or 2 where memory or the processor is small.",
     )
     threads: int = Field(
         0,

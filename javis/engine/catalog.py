@@ -47,6 +47,7 @@ __all__ = [
     "fetch_hub",
     "find",
     "obtain",
+    "prepare_embedded",
     "requantize",
     "resolve",
     "table",
@@ -54,8 +55,12 @@ __all__ = [
 
 EngineName = Literal["llamacpp", "transformers"]
 _BITS = {"4bit": 4, "8bit": 8, "16bit": 16, "32bit": 32}
-_LLAMACPP_PARALLEL = 4
-_EMBEDDED_KINDS = {"auto": None, "4bit": None, "8bit": "Q8_0"}
+_PLACES = (16, 8, 4)
+"""Answers of llama.cpp at the same time: as many as their conversations leave room for."""
+_PLACES_BYTES = 2 << 30
+"""What these conversations may take, and with the weights at most half of the free memory."""
+_EMBEDDED_KINDS = {"auto": "Q8_0", "4bit": None, "8bit": "Q8_0"}
+"""docs/quantization.md says why."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _QUANTIZED = re.compile(r"[.-](I?Q\d\w*|B?F16|F32)$", re.IGNORECASE)
 
@@ -78,6 +83,8 @@ class Choice:
     need_bytes: int
     """Memory it takes; 0 when it cannot be said before it is on disk."""
     why: list[str]
+    parallel: int = 0
+    """Answers at the same time; 0 leaves it to the engine."""
 
 
 def resolve(
@@ -106,7 +113,13 @@ def obtain(choice: Choice, settings: Settings, say: Say) -> Path:
         if choice.path == source:
             return source
         if choice.engine == "llamacpp":
-            return requantize(source, choice.path, "Q8_0")
+            try:
+                return _in_eight_bits(source, say)
+            except EngineError as error:
+                if settings.quantization != "auto":
+                    raise
+                say(f"{error} The file as it came answers instead, more slowly.")
+                return source
     if choice.path.suffix == ".dense":
         source = choice.path.with_suffix(".gguf")
         if not choice.path.exists():
@@ -120,6 +133,19 @@ def obtain(choice: Choice, settings: Settings, say: Say) -> Path:
     if choice.pattern:
         return _first_gguf(choice.path.parent, choice.pattern)
     return choice.path
+
+
+def prepare_embedded(models_dir: Path, say: Say) -> Path:
+    """The embedded model as llama.cpp serves it, so that later starts need neither network nor
+    time for it."""
+    return _in_eight_bits(fetch_embedded(models_dir, say), say)
+
+
+def _in_eight_bits(source: Path, say: Say) -> Path:
+    path = source.with_name(EMBEDDED_FILE.replace("Q4_1", "Q8_0"))
+    if not path.exists():
+        say("Writing the model with 8 bits, which processors read faster (once, about 4 s) …")
+    return requantize(source, path, "Q8_0")
 
 
 def _first_gguf(folder: Path, pattern: str) -> Path:
@@ -233,6 +259,7 @@ class _Resolver:
         kind = _EMBEDDED_KINDS[wanted]
         path = source if kind is None else source.with_name(EMBEDDED_FILE.replace("Q4_1", kind))
         size = int((model.parameters or 0) * (8.5 if kind else 5.9) / 8)
+        parallel, need = self._places(size, model.kv_bytes_per_token, model.context)
         return Choice(
             model=model,
             engine="llamacpp",
@@ -241,8 +268,9 @@ class _Resolver:
             path=path,
             hub_id=None,
             pattern=None,
-            need_bytes=self._llamacpp_need(size, model.kv_bytes_per_token, model.context),
+            need_bytes=need,
             why=[*why, "llama.cpp is the fastest engine on a processor."],
+            parallel=parallel,
         )
 
     def _gguf_file(self, path: Path) -> Choice:
@@ -259,10 +287,10 @@ class _Resolver:
         why = [f"The file {path} was asked for."]
         if self._settings.engine == "transformers":
             return self._transformers(model, dense_path(path), None, why)
-        need = self._llamacpp_need(
+        parallel, need = self._places(
             path.stat().st_size, header.kv_bytes_per_token(), header.context_tokens
         )
-        return Choice(model, "llamacpp", "file", "cpu", path, None, None, need, why)
+        return Choice(model, "llamacpp", "file", "cpu", path, None, None, need, why, parallel)
 
     def _hub_gguf(self, model: BaseModel, why: list[str]) -> Choice:
         if not model.gguf:
@@ -284,6 +312,7 @@ class _Resolver:
             )
         repo, pattern, bits = model.gguf[kind]
         size = int((model.parameters or 0) * bits / 8)
+        parallel, need = self._places(size, model.kv_bytes_per_token, model.context)
         return self._require_source(
             Choice(
                 model=model,
@@ -293,8 +322,9 @@ class _Resolver:
                 path=self._base / f"{model.id}-GGUF-{kind}" / pattern,
                 hub_id=repo,
                 pattern=pattern,
-                need_bytes=self._llamacpp_need(size, model.kv_bytes_per_token, model.context),
+                need_bytes=need,
                 why=[*why, "llama.cpp is the fastest engine on a processor."],
+                parallel=parallel,
             )
         )
 
@@ -327,10 +357,15 @@ class _Resolver:
             )
         return choice
 
-    def _llamacpp_need(self, weights: int, kv_per_token: int, most: int | None) -> int:
+    def _places(self, weights: int, kv_per_token: int, most: int | None) -> tuple[int, int]:
+        """How many answers llama.cpp gives at the same time, and the memory that takes."""
         context = min(self._settings.context or DEFAULT_CONTEXT, most or DEFAULT_CONTEXT)
-        parallel = self._settings.parallel or _LLAMACPP_PARALLEL
-        return weights + kv_per_token * context * parallel + ALLOWANCE["gguf"]
+
+        fixed = weights + ALLOWANCE["gguf"]
+        most_bytes = min(_PLACES_BYTES, self._free("cpu") // 2 - fixed)
+        fitting = (n for n in _PLACES if n * kv_per_token * context <= most_bytes)
+        parallel = self._settings.parallel or next(fitting, _PLACES[-1])
+        return parallel, fixed + parallel * kv_per_token * context
 
     def _fits(self, model: BaseModel, quantization: str) -> bool:
         shaped = _shaped(model, self._base / model.id)

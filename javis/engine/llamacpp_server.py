@@ -21,6 +21,8 @@ BATCH_TOKENS = 256
 """Tokens of a prompt read at once: a stop during the reading takes effect between two batches."""
 Q8_BLOCK = 32
 """Numbers that share a scale in llama.cpp's 8-bit format."""
+COPIED_BYTES = 512 << 20
+"""A larger file is mapped: two servers share its memory while a new version is loaded."""
 CLOSE_S = 5.0
 """How long closing waits for running answers: they end within a token, or a batch of a prompt."""
 
@@ -45,6 +47,9 @@ class NativeServer:
         params.model.path = str(path)
         params.n_ctx = context * parallel
         params.n_parallel = parallel
+        if path.stat().st_size <= COPIED_BYTES:
+            # Pages of a file are small ones: a copy in memory is read faster (docs/bench.md).
+            params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
         params.n_batch = params.n_ubatch = BATCH_TOKENS
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         # The server's own store of prompts does not know which adapter read them.

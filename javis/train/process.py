@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 import javis
+from javis.core.pages import HUGE_PAGES
 
 _PASSED_ON = (
     "PATH",
@@ -41,6 +42,7 @@ _SET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     "OMP_WAIT_POLICY": "passive",
+    "GLIBC_TUNABLES": HUGE_PAGES,
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1",
     "PYTHONUTF8": "1",

@@ -86,7 +86,7 @@ def test_docs_hold_the_table() -> None:
 def test_without_a_card_the_embedded_model_answers_and_no_network_is_asked(tmp_path: Path) -> None:
     choice = catalog.resolve(settings(tmp_path), LAPTOP, never)
     assert (choice.model.id, choice.engine, choice.device) == (catalog.EMBEDDED, "llamacpp", "cpu")
-    assert choice.path == fetch.embedded_path(tmp_path)
+    assert choice.path.parent == fetch.embedded_path(tmp_path).parent
     assert "No CUDA card" in choice.why[0]
 
 
@@ -141,7 +141,7 @@ def test_settings_have_the_last_word(tmp_path: Path) -> None:
         choice = catalog.resolve(settings(tmp_path, **values), CARD, yes)
         return choice.model.id, choice.engine, choice.quantization, choice.device
 
-    assert pick(engine="llamacpp") == (catalog.EMBEDDED, "llamacpp", "4bit", "cpu")
+    assert pick(engine="llamacpp") == (catalog.EMBEDDED, "llamacpp", "8bit", "cpu")
     assert pick(quantization="8bit")[2] == "8bit"
     assert pick(model="qwen3-0.6b") == ("Qwen3-0.6B", "transformers", "4bit", "cuda")
     assert pick(model="Qwen3-4B", engine="llamacpp")[1:3] == ("llamacpp", "4bit")
@@ -156,12 +156,27 @@ def test_precisions_of_the_embedded_model(tmp_path: Path) -> None:
         return choice.engine, choice.quantization, choice.path.name
 
     stem = catalog.EMBEDDED
-    assert pick() == ("llamacpp", "4bit", f"{stem}.Q4_1.gguf")
+    assert pick() == ("llamacpp", "8bit", f"{stem}.Q8_0.gguf")
+    assert pick(quantization="4bit") == ("llamacpp", "4bit", f"{stem}.Q4_1.gguf")
     assert pick(quantization="8bit") == ("llamacpp", "8bit", f"{stem}.Q8_0.gguf")
     assert pick(quantization="16bit") == ("transformers", "16bit", f"{stem}.Q4_1.dense")
     assert pick(engine="transformers") == ("transformers", "32bit", f"{stem}.Q4_1.dense")
     with pytest.raises(EngineError, match="JAVIS_ENGINE=transformers"):
         pick(engine="llamacpp", quantization="32bit")
+
+
+def test_how_many_answers_at_once(tmp_path: Path) -> None:
+    def places(computer: Hardware, **values: Any) -> int:
+        return catalog.resolve(settings(tmp_path, **values), computer, yes).parallel
+
+    full = dataclasses.replace(LAPTOP, ram_available=3 << 30)
+    assert places(LAPTOP, model=catalog.EMBEDDED) == 8
+    assert places(full, model=catalog.EMBEDDED) == 4, "eight would take more than half of it"
+    assert places(LAPTOP, model=catalog.EMBEDDED, context=4096) == 16, "half as long"
+    assert places(full, model=catalog.EMBEDDED, context=1024) == 16
+    assert places(full, model=catalog.EMBEDDED, parallel=8) == 8, "the user has the last word"
+    assert places(LAPTOP, model="Qwen3-4B", engine="llamacpp") == 4, "large conversations"
+    assert places(CARD, model="Qwen3-4B") == 0, "transformers decides by itself"
 
 
 def test_what_does_not_fit_is_refused_with_the_numbers(tmp_path: Path) -> None:
@@ -443,6 +458,20 @@ def test_the_embedded_model_in_eight_bits(tmp_path: Path, embedded_gguf: Path) -
     for old, new in zip(*(sorted(r.tensors, key=lambda t: t.name) for r in readers), strict=True):
         a, b = (gguf.quants.dequantize(t.data, t.tensor_type) for t in (old, new))
         assert np.abs(a - b).max() <= np.abs(a).max() / 127
+
+
+@pytest.mark.slow
+def test_eight_bits_that_cannot_be_written(tmp_path: Path, embedded_gguf: Path) -> None:
+    folder = tmp_path / "base" / catalog.EMBEDDED
+    (folder / f"{catalog.EMBEDDED}.Q8_0.gguf").mkdir(parents=True)  # stands in its way
+    shutil.copy2(embedded_gguf, folder)
+    lines: list[str] = []
+    choice = catalog.resolve(settings(tmp_path), LAPTOP, never)
+    assert catalog.obtain(choice, settings(tmp_path), lines.append).name == fetch.EMBEDDED_FILE
+    assert "could not be converted" in lines[-1]
+    wanted = settings(tmp_path, quantization="8bit")
+    with pytest.raises(EngineError, match="could not be converted"):
+        catalog.obtain(catalog.resolve(wanted, LAPTOP, never), wanted, lines.append)
 
 
 def test_a_dense_copy_is_made_once_and_belongs_to_its_file(

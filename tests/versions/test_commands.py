@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> Settings:
 def javis(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if k not in ("ADAPTER_PATH", "JAVIS_MODEL")}
     return subprocess.run(
-        [sys.executable, "-m", "javis.cli", *words],
+        [sys.executable, "-m", "javis", *words],
         cwd=ROOT,
         env=clean | environment,
         capture_output=True,

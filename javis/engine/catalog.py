@@ -142,10 +142,14 @@ def prepare_embedded(models_dir: Path, say: Say) -> Path:
 
 
 def _in_eight_bits(source: Path, say: Say) -> Path:
-    path = source.with_name(EMBEDDED_FILE.replace("Q4_1", "Q8_0"))
+    path = _embedded_form(source, "Q8_0")
     if not path.exists():
         say("Writing the model with 8 bits, which processors read faster (once, about 4 s) …")
     return requantize(source, path, "Q8_0")
+
+
+def _embedded_form(source: Path, kind: str) -> Path:
+    return source.with_name(EMBEDDED_FILE.replace("Q4_1", kind))
 
 
 def _first_gguf(folder: Path, pattern: str) -> Path:
@@ -257,7 +261,7 @@ class _Resolver:
                 wanted=wanted,
             )
         kind = _EMBEDDED_KINDS[wanted]
-        path = source if kind is None else source.with_name(EMBEDDED_FILE.replace("Q4_1", kind))
+        path = source if kind is None else _embedded_form(source, kind)
         size = int((model.parameters or 0) * (8.5 if kind else 5.9) / 8)
         parallel, need = self._places(size, model.kv_bytes_per_token, model.context)
         return Choice(
@@ -363,7 +367,8 @@ class _Resolver:
 
         fixed = weights + ALLOWANCE["gguf"]
         most_bytes = min(_PLACES_BYTES, self._free("cpu") // 2 - fixed)
-        fitting = (n for n in _PLACES if n * kv_per_token * context <= most_bytes)
+        # A header that does not say how large a conversation is gives 0: the fewest, then.
+        fitting = (n for n in _PLACES if 0 < n * kv_per_token * context <= most_bytes)
         parallel = self._settings.parallel or next(fitting, _PLACES[-1])
         return parallel, fixed + parallel * kv_per_token * context
 

@@ -1,8 +1,8 @@
 """llama.cpp in this process (xllamacpp): the engine for processors, laptops and GGUF files.
 
 Prompts go in as token ids made by `ChatTemplate`. Each running answer holds on to the native
-server it began with, so a new set of adapters is a new server (1 to 2 s for the embedded model, the
-weights are shared through mmap) while older answers finish on theirs.
+server it began with, so a new set of adapters is a new server (1 to 2 s for the embedded model; the
+weights of a large one are shared through mmap) while older answers finish on theirs.
 """
 
 from __future__ import annotations

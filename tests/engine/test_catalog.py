@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
 
 from javis.core.errors import EngineError
@@ -177,6 +178,15 @@ def test_how_many_answers_at_once(tmp_path: Path) -> None:
     assert places(full, model=catalog.EMBEDDED, parallel=8) == 8, "the user has the last word"
     assert places(LAPTOP, model="Qwen3-4B", engine="llamacpp") == 4, "large conversations"
     assert places(CARD, model="Qwen3-4B") == 0, "transformers decides by itself"
+
+
+def test_a_model_of_unknown_shape_gets_four_places(tmp_path: Path) -> None:
+    own = tmp_path / "own.gguf"
+    writer = gguf.GGUFWriter(own, "something-new")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    assert catalog.resolve(settings(tmp_path, model=str(own)), LAPTOP, never).parallel == 4
 
 
 def test_what_does_not_fit_is_refused_with_the_numbers(tmp_path: Path) -> None:
@@ -438,7 +448,6 @@ def test_hub_failures_are_said_plainly(hub: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_embedded_model_in_eight_bits(tmp_path: Path, embedded_gguf: Path) -> None:
-    import gguf
     import numpy as np
 
     folder = tmp_path / "base" / catalog.EMBEDDED

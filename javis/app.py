@@ -110,8 +110,8 @@ def build(settings: Settings, say: Say) -> Application:
     served = [*registry.versions(), *([pinned] if pinned else [])]
     prune(settings.data_dir / ADAPTER_CACHE, [version.sha256 for version in served])
     whole = [v for v in served if not v.damaged and made_for(v.base_model, choice.model.id)]
-    engine = load_engine(settings, choice, found.cores, say, whole)
     path = catalog.obtain(choice, settings, say)
+    engine = load_engine(settings, choice, path, found.cores, say, whole)
     services = join(
         settings,
         store,
@@ -168,14 +168,18 @@ def make_folders(settings: Settings) -> None:
 def load_engine(
     settings: Settings,
     choice: catalog.Choice,
+    path: Path,
     cores: int,
     say: Say,
     versions: Sequence[Version] = (),
 ) -> Engine:
-    """The chosen engine with its model in memory; `versions` are going to be served."""
+    """The chosen engine with its model in memory; `versions` are going to be served.
+
+    `path` is the file or folder that `choice` led to (`catalog.obtain`).
+    """
     start = time.perf_counter()
     say(f"Loading {choice.model.title} …")
-    engine = _engine(settings, choice, cores, say, versions)
+    engine = _engine(settings, choice, path, cores, versions)
     say(f"{choice.model.title} is ready ({time.perf_counter() - start:.1f} s).")
     return engine
 
@@ -183,18 +187,17 @@ def load_engine(
 def _engine(
     settings: Settings,
     choice: catalog.Choice,
+    path: Path,
     cores: int,
-    say: Say,
     versions: Sequence[Version],
 ) -> Engine:
     if choice.engine == "transformers":
         from javis.engine.transformers import TransformersEngine  # heavy: torch
 
-        return PausingEngine(lambda: TransformersEngine.from_choice(choice, settings, say))
+        return PausingEngine(lambda: TransformersEngine.from_choice(choice, path, settings))
     from javis.engine.llamacpp import LlamaCppEngine  # heavy: the native library
     from javis.versions.gguf import ensure_gguf
 
-    path = catalog.obtain(choice, settings, say)
     cache = settings.data_dir / ADAPTER_CACHE
     return LlamaCppEngine(
         path,

@@ -21,7 +21,9 @@ def wide_engine(settings: Settings, say: Callable[[str], None]) -> Iterator[Engi
 
     found = hardware.detect()
     settings = settings.model_copy(update={"context": settings.context or CONTEXT})
-    engine = load_engine(settings, catalog.resolve(settings, found), found.cores, say)
+    choice = catalog.resolve(settings, found)
+    path = catalog.obtain(choice, settings, say)
+    engine = load_engine(settings, choice, path, found.cores, say)
     try:
         yield engine
     finally:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from javis.core.errors import ContextOverflow, EngineError, UserInputError, VersionError
 from javis.core.evaluation import Likelihood
@@ -19,14 +18,11 @@ from javis.core.types import BASE, Chunk, EngineInfo, Message, SamplingParams, V
 from javis.engine import hf_model
 from javis.engine.adapters import Handle
 from javis.engine.answer import Answer
-from javis.engine.catalog import Choice, obtain
+from javis.engine.catalog import Choice
 from javis.engine.decoding import Sampler, TextStream
 from javis.engine.owner import Command, Owner, closed
 from javis.engine.scoring import Scoring
 from javis.engine.template import ChatTemplate
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULT_CONTEXT = 8192
 READ_TOKENS = {"cpu": 64, "cuda": 512}
@@ -106,12 +102,10 @@ class TransformersEngine:
         )
 
     @classmethod
-    def from_choice(
-        cls, choice: Choice, settings: Settings, say: Callable[[str], None]
-    ) -> TransformersEngine:
-        """The engine for what the catalogue chose; fetches and converts first what is missing."""
+    def from_choice(cls, choice: Choice, path: Path, settings: Settings) -> TransformersEngine:
+        """The engine for what the catalogue chose and `catalog.obtain` brought to `path`."""
         return cls(
-            obtain(choice, settings, say),
+            path,
             model=choice.model.id,
             title=choice.model.title,
             quantization=choice.quantization,

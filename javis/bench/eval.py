@@ -3,76 +3,72 @@ whether an evaluation that was killed asks anything again."""
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from javis.bench.report import Row, row
 from javis.core.errors import VersionError
-from javis.core.evaluation import Asker, Item, ItemResult, Subject, Suite, SuiteName
+from javis.core.evaluation import Asker, Item, ItemResult, Subject, Suite
 from javis.core.types import Version
 from javis.engine import catalog, hardware
 from javis.engine.fetch import Say
 from javis.engine.llamacpp import LlamaCppEngine
 from javis.eval.asker import askers
 from javis.eval.cache import ResultCache
-from javis.eval.runner import run as ask_suite
+from javis.eval.runner import run as run_suite
+from javis.eval.runner import run_all
 from javis.eval.suites import suites
 
 PARALLEL = 16
 CONTEXT = 4096
-SAMPLE = 48
-"""Questions of each suite: enough that the last ones, which run alone, weigh little."""
-KILL_AFTER = 8
+SHARE = 0.3
+"""Of each suite, so that they weigh as they do in the whole."""
+KILL_SAMPLE, KILL_AFTER = 24, 8
 BASE = Subject("base", "", catalog.EMBEDDED, "llama.cpp", "")
-Taken = dict[SuiteName, float]
 
 
-def run(models_dir: Path, sample: int = SAMPLE, say: Say = print) -> list[Row]:
+def run(models_dir: Path, share: float = SHARE, say: Say = print) -> list[Row]:
     """All rows; about twelve minutes on two cores."""
     gguf = catalog.prepare_embedded(models_dir, say)
-    known = suites()
+    known = list(suites().values())
+    chosen = [list(suite.items()[: math.ceil(share * len(suite.items()))]) for suite in known]
+    whole = list(zip(known, chosen, strict=True))
+    halves = [[(suite, items[half::2]) for suite, items in whole] for half in (0, 1)]
     # An engine for each way: what the other way read is not in its cache.
-    ways = {workers: _engine(gguf) for workers in (1, PARALLEL)}
-    took: dict[int, Taken] = {workers: {} for workers in ways}
-    tokens: dict[int, int] = defaultdict(int)
+    one, many = (_engine(gguf, parallel) for parallel in (1, PARALLEL))
     try:
-        for number, (name, suite) in enumerate(known.items()):
-            questions = suite.items()[:sample]
-            # In turns, and the other way round the next time: the load of a machine changes.
-            for workers in sorted(ways, reverse=bool(number % 2)):
-                seconds, wrote = _asked(suite, questions, ways[workers], workers)
-                took[workers][name] = seconds
-                tokens[workers] += wrote
-                say(f"{name}, {len(questions)} questions, {workers} at once: {seconds:.0f} s")
+        # In the middle of the other, as the load of a machine changes.
+        first = _asked(halves[0], one, 1, say)
+        ours = _asked(whole, many, PARALLEL, say)
+        second = _asked(halves[1], one, 1, say)
     finally:
-        for engine in ways.values():
-            engine.close()
-    one, many = (_full(took[workers], known, sample) for workers in ways)
+        one.close()
+        many.close()
+    reference = Took(first.seconds + second.seconds, first.tokens + second.tokens)
+    questions = sum(map(len, chosen))
     rows = [
         row(
-            f"all suites, {PARALLEL} questions at once : one",
-            sum(one.values()) / sum(many.values()),
+            f"{questions} questions of all suites, {PARALLEL} at once : one",
+            reference.seconds / ours.seconds,
             1,
             "times as fast",
             "ratio >= 2",
-            sum(one.values()) >= 2 * sum(many.values()),
+            reference.seconds >= 2 * ours.seconds,
         ),
-        *(
-            row(f"{name}, {len(suite.items())} questions", many[name], one[name], "s", "said")
-            for name, suite in known.items()
-        ),
+        row("they took, all at once : one", ours.seconds, reference.seconds, "s", "said"),
         row(
             "written, all at once : one",
-            tokens[PARALLEL] / sum(took[PARALLEL].values()),
-            tokens[1] / sum(took[1].values()),
+            ours.tokens / ours.seconds,
+            reference.tokens / reference.seconds,
             "tok/s",
             "said",
         ),
@@ -80,21 +76,28 @@ def run(models_dir: Path, sample: int = SAMPLE, say: Say = print) -> list[Row]:
     return [*rows, _after_a_kill(gguf)]
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What some questions cost."""
+
+    seconds: float
+    tokens: int
+
+
 def _asked(
-    suite: Suite, questions: Sequence[Item], engine: LlamaCppEngine, workers: int
-) -> tuple[float, int]:
-    """Seconds for these questions, and how many tokens were written."""
+    parts: Sequence[tuple[Suite, Sequence[Item]]], engine: LlamaCppEngine, workers: int, say: Say
+) -> Took:
+    """Ask these questions of each suite, all in one line."""
+    asked = [_Part(suite, items) for suite, items in parts]
     with tempfile.TemporaryDirectory() as scratch:
+        cache = ResultCache(Path(scratch))
         began = time.perf_counter()
-        part = _Part(suite, questions)
-        report = ask_suite(part, askers(engine), BASE, ResultCache(Path(scratch)), workers=workers)
-        return time.perf_counter() - began, report.tokens
-
-
-def _full(taken: Taken, known: Mapping[SuiteName, Suite], sample: int) -> Taken:
-    """What the whole suites take, by the questions that were asked of each."""
-    sizes = {name: len(suite.items()) for name, suite in known.items()}
-    return {name: s / min(sample, sizes[name]) * sizes[name] for name, s in taken.items()}
+        run_all(asked, askers(engine), BASE, cache, workers=workers)
+        seconds = time.perf_counter() - began
+        found = [cache.read(BASE, part.name, part.data_version) for part in asked]
+    tokens = sum(result.tokens for results in found for result in results.values())
+    say(f"{sum(map(len, found))} questions, {workers} at once: {seconds:.0f} s, {tokens} tokens")
+    return Took(seconds, tokens)
 
 
 class _Part:
@@ -133,7 +136,7 @@ def _after_a_kill(gguf: Path) -> Row:
         finished = cache.read(BASE, part.name, part.data_version)
         engine = _engine(gguf)
         try:
-            report = ask_suite(part, askers(engine), BASE, cache, workers=PARALLEL)
+            report = run_suite(part, askers(engine), BASE, cache, workers=PARALLEL)
         finally:
             engine.close()
     again = sum(item in finished for item in part.asked)
@@ -144,10 +147,10 @@ def _after_a_kill(gguf: Path) -> Row:
 
 def _knowledge() -> _Part:
     suite = suites()["knowledge"]
-    return _Part(suite, suite.items()[:SAMPLE])
+    return _Part(suite, suite.items()[:KILL_SAMPLE])
 
 
-def _engine(gguf: Path) -> LlamaCppEngine:
+def _engine(gguf: Path, parallel: int = PARALLEL) -> LlamaCppEngine:
     def no_adapter(version: Version) -> Path:
         raise VersionError("no_adapter", "There is no adapter here.")
 
@@ -157,7 +160,7 @@ def _engine(gguf: Path) -> LlamaCppEngine:
         title="",
         adapter_file=no_adapter,
         context=CONTEXT,
-        parallel=PARALLEL,
+        parallel=parallel,
         threads=hardware.detect().cores,
     )
 
@@ -165,7 +168,7 @@ def _engine(gguf: Path) -> LlamaCppEngine:
 def _be_killed(argv: Sequence[str]) -> Any:
     """What the process does that is killed."""
     engine = _engine(Path(argv[0]))
-    ask_suite(_knowledge(), askers(engine), BASE, ResultCache(Path(argv[1])), workers=PARALLEL)
+    run_suite(_knowledge(), askers(engine), BASE, ResultCache(Path(argv[1])), workers=PARALLEL)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Asks a suite's items, several at once, and keeps each result as it comes."""
+"""Asks the items of suites, several at once, and keeps each result as it comes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,25 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 from javis.core.errors import ContextOverflow, EngineError
-from javis.core.evaluation import Item, ItemResult, Subject, Suite, SuiteReport
+from javis.core.evaluation import Item, ItemResult, Subject, Suite, SuiteName, SuiteReport
 from javis.eval.asker import AskerMaker
 from javis.eval.cache import ResultCache
 from javis.eval.report import make_report
 
 Progress = Callable[[int, int], None]
 """Called with how many items are done, and of how many; from any thread, one call at a time."""
+Began = Callable[[SuiteName], None]
+"""Called with the suite of an item that is asked now; from any thread, one call at a time."""
+LONGEST_FIRST: tuple[SuiteName, ...] = (
+    "agent",
+    "instruction",
+    "health",
+    "thumbs-down",
+    "golden",
+    "held-out",
+    "knowledge",
+)
+"""How long the answers are: short ones at the end leave no long one to run alone."""
 
 
 def run(
@@ -29,19 +41,50 @@ def run(
     stop: threading.Event | None = None,
     progress: Progress | None = None,
 ) -> SuiteReport:
-    """Ask what has not been asked yet of this subject; stopping keeps what is finished.
-
-    `sample` takes the first so many items. Raises EngineError when the model fails, with
-    everything finished kept.
-    """
-    items = sampled(suite, sample)
-    known = cache.read(subject, suite.name, suite.data_version)
-    wanted = {item.id for item in items}
-    _Run(suite, ask, subject, cache, stop or threading.Event(), progress, len(items)).all(
-        [item for item in items if item.id not in known], workers
+    """Ask what has not been asked yet of this subject, as `run_all`, and report on it."""
+    run_all(
+        [suite],
+        ask,
+        subject,
+        cache,
+        sample=sample,
+        workers=workers,
+        stop=stop,
+        progress=progress,
     )
+    items = sampled(suite, sample)
+    wanted = {item.id for item in items}
     known = cache.read(subject, suite.name, suite.data_version)
     return make_report(suite, subject, (r for i, r in known.items() if i in wanted), len(items))
+
+
+def run_all(
+    suites: Sequence[Suite],
+    ask: AskerMaker,
+    subject: Subject,
+    cache: ResultCache,
+    *,
+    sample: int | None = None,
+    workers: int = 1,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
+    began: Began | None = None,
+) -> None:
+    """Ask what has not been asked yet of this subject, the suites in one line, so that no place
+    at the model is empty between them; stopping keeps what is finished.
+
+    `sample` takes the first so many items of each. Raises EngineError when the model fails, with
+    everything finished kept.
+    """
+    line: list[tuple[Suite, Item]] = []
+    total = 0
+    for suite in sorted(suites, key=lambda suite: LONGEST_FIRST.index(suite.name)):
+        items = sampled(suite, sample)
+        total += len(items)
+        known = cache.read(subject, suite.name, suite.data_version)
+        line += [(suite, item) for item in items if item.id not in known]
+    stop = stop or threading.Event()
+    _Run(ask, subject, cache, stop, progress, began, total).all(line, workers)
 
 
 def sampled(suite: Suite, sample: int | None) -> Sequence[Item]:
@@ -58,15 +101,15 @@ def missing(suite: Suite, subject: Subject, cache: ResultCache, sample: int | No
 
 @dataclass(slots=True)
 class _Run:
-    suite: Suite
     ask: AskerMaker
     subject: Subject
     cache: ResultCache
     stop: threading.Event
     progress: Progress | None
+    began: Began | None
     total: int
 
-    def all(self, items: Sequence[Item], workers: int) -> None:
+    def all(self, items: Sequence[tuple[Suite, Item]], workers: int) -> None:
         """Every item in turn by `workers` threads; the first error ends all of them."""
         line = iter(items)
         lock = threading.Lock()
@@ -77,11 +120,13 @@ class _Run:
             nonlocal done
             while not failed.is_set() and not self.stop.is_set():
                 with lock:
-                    item = next(line, None)
-                if item is None:
-                    return
+                    suite, item = next(line, (None, None))
+                    if suite is None or item is None:
+                        return
+                    if self.began:
+                        self.began(suite.name)
                 try:
-                    finished = self._one(item)
+                    finished = self._one(suite, item)
                 except BaseException:
                     failed.set()
                     raise
@@ -98,12 +143,12 @@ class _Run:
         for error in _errors(working):
             raise error
 
-    def _one(self, item: Item) -> bool:
+    def _one(self, suite: Suite, item: Item) -> bool:
         """Ask one item and keep its result; False when it was stopped before its end."""
         asker = self.ask()
         start = time.perf_counter()
         try:
-            result = self.suite.run(item, asker)
+            result = suite.run(item, asker)
         except ContextOverflow as error:
             result = _skipped(item, error)
         except EngineError:
@@ -113,7 +158,7 @@ class _Run:
             raise
         seconds = time.perf_counter() - start
         result = replace(result, seconds=seconds, tokens=asker.tokens)
-        self.cache.append(self.subject, self.suite.name, self.suite.data_version, result)
+        self.cache.append(self.subject, suite.name, suite.data_version, result)
         return True
 
 

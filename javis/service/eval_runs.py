@@ -107,7 +107,7 @@ class Clock:
         self._asked = 0
         self._skip = False
 
-    def next_suite(self) -> None:
+    def next_version(self) -> None:
         """The next tick only tells what was known before."""
         self._skip = True
 

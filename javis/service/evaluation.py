@@ -212,8 +212,8 @@ class EvalService:
             base = self._versions.serving(BASE)
             asked = [candidate, base] + ([current] if current.name != BASE else [])
             with self._versions.trial(candidate):
-                for done in self._ask_all(asked, chosen, sample, stop, progress):
-                    LOG.debug("%s: %s", job_id, done)
+                for version in self._ask_all(asked, chosen, sample, stop, progress):
+                    LOG.debug("%s: asking %s", job_id, version)
         finally:
             self._working.release()
         if stop.is_set():
@@ -236,10 +236,13 @@ class EvalService:
         def progress(done: int, total: int) -> None:
             self._runs.change(run.id, done=done, total=total, eta_s=clock.tick())
 
+        def began(suite: SuiteName) -> None:
+            self._runs.change(run.id, suite=suite)
+
         try:
-            for version, suite in self._ask_all(versions, suites, run.sample, stop, progress):
-                clock.next_suite()
-                self._runs.change(run.id, version=version, suite=suite)
+            for version in self._ask_all(versions, suites, run.sample, stop, progress, began):
+                clock.next_version()
+                self._runs.change(run.id, version=version)
             ended: dict[str, object] = {"state": "cancelled" if stop.is_set() else "succeeded"}
         except JavisError as error:
             ended = {
@@ -262,28 +265,25 @@ class EvalService:
         sample: int | None,
         stop: threading.Event,
         progress: runner.Progress | None,
-    ) -> Iterator[tuple[str, SuiteName]]:
-        """Ask every suite of every version; yields before each what comes now."""
-        sizes = [len(runner.sampled(suite, sample)) for suite in suites]
-        total = len(versions) * sum(sizes)
-        before = 0
-        for version in versions:
-            subject = self._known.subject(version)
-            for suite, size in zip(suites, sizes, strict=True):
-                if stop.is_set():
-                    return
-                yield version.name, suite.name
-                runner.run(
-                    suite,
-                    self._asker(version.name, stop),
-                    subject,
-                    self._known.cache,
-                    sample=sample,
-                    workers=self._workers,
-                    stop=stop,
-                    progress=_ahead(progress, before, total),
-                )
-                before += size
+        began: runner.Began | None = None,
+    ) -> Iterator[str]:
+        """Ask the suites of every version; yields before each its name."""
+        size = sum(len(runner.sampled(suite, sample)) for suite in suites)
+        for number, version in enumerate(versions):
+            if stop.is_set():
+                return
+            yield version.name
+            runner.run_all(
+                suites,
+                self._asker(version.name, stop),
+                self._known.subject(version),
+                self._known.cache,
+                sample=sample,
+                workers=self._workers,
+                stop=stop,
+                progress=_ahead(progress, number * size, len(versions) * size),
+                began=began,
+            )
 
     def _asker(self, version: str, stop: threading.Event) -> AskerMaker:
         return askers(self._engine, version, stop, lambda: self._place(stop))
@@ -316,7 +316,7 @@ class EvalService:
 
 
 def _ahead(progress: runner.Progress | None, before: int, total: int) -> runner.Progress | None:
-    """The progress of one suite as that of the whole."""
+    """The progress of one version as that of the whole."""
     if progress is None:
         return None
     return lambda done, _: progress(before + done, total)

@@ -1,16 +1,19 @@
-"""How the bench of the suites extends what it measured to the whole suites."""
+"""The bench of the suites asks every question of its share once."""
 
 from __future__ import annotations
 
-from javis.bench.eval import _full, _Part
+from javis.bench.eval import _asked, _Part
+from javis.engine.scripted import ScriptedEngine
 from tests.eval.small_suite import SumSuite
 
 
-def test_seconds_are_extended_by_the_questions_that_were_asked() -> None:
-    known = {"knowledge": SumSuite(100), "health": SumSuite(30, "health")}
-    # Twenty of a hundred; and all thirty, where forty were to be asked.
-    assert _full({"knowledge": 10.0}, known, 20) == {"knowledge": 50.0}
-    assert _full({"health": 4.0}, known, 40) == {"health": 4.0}
+def test_every_question_is_asked_once_and_its_tokens_counted() -> None:
+    sums, health = SumSuite(10), SumSuite(4, "health")
+    engine = ScriptedEngine(lambda *_: "no idea", parallel=2)
+    took = _asked([(sums, sums.items()[:6]), (health, health.items())], engine, 2, print)  # type: ignore[arg-type]
+    assert sorted(sums.asked) == [item.id for item in sums.items()[:6]]
+    assert sorted(health.asked) == [item.id for item in health.items()]
+    assert took.tokens == 10 * 2
 
 
 def test_a_part_is_the_suite_with_fewer_questions() -> None:

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from javis.core.errors import ContextOverflow, EngineError
-from javis.core.evaluation import Asker, Item, ItemResult, Subject
+from javis.core.evaluation import SUITES, Asker, Item, ItemResult, Subject
 from javis.core.types import Message, SamplingParams
 from javis.engine.scripted import ScriptedEngine
 from javis.eval.asker import EngineAsker, askers
 from javis.eval.cache import ResultCache, subject_key
-from javis.eval.runner import missing, run
+from javis.eval.runner import LONGEST_FIRST, missing, run, run_all
 from tests.eval.small_suite import SumSuite
 
 BASE = Subject("base", "", "scripted", "scripted", "none")
@@ -70,6 +70,43 @@ def test_several_at_once_are_faster_and_find_the_same(cache: ResultCache, tmp_pa
     assert took[0] > 2 * took[1]
     one, many = (replace(f, seconds=0, finished_at="") for f in found)
     assert one == many
+
+
+class Slow(SumSuite):
+    """Its first question is answered when another suite's last one is."""
+
+    def __init__(self, other: SumSuite) -> None:
+        super().__init__(1, "health")
+        self.other = other
+
+    def run(self, item: Item, ask: Asker) -> ItemResult:
+        deadline = time.monotonic() + 5
+        while len(self.other.asked) < len(self.other.items()):
+            assert time.monotonic() < deadline, "the next suite waits for the end of this one"
+            time.sleep(0.005)
+        return super().run(item, ask)
+
+
+def test_a_long_answer_keeps_no_other_suite_waiting(cache: ResultCache) -> None:
+    sums_, engine = SumSuite(), ScriptedEngine(sums, parallel=2)
+    seen: list[tuple[int, int]] = []
+    began: list[str] = []
+    run_all(
+        [sums_, Slow(sums_)],
+        askers(engine),
+        BASE,
+        cache,
+        workers=2,
+        progress=lambda *now: seen.append(now),
+        began=began.append,
+    )
+    assert seen == [(n, 13) for n in range(14)]
+    assert began == ["health"] + ["knowledge"] * 12
+    assert missing(sums_, BASE, cache, None) == missing(Slow(sums_), BASE, cache, None) == 0
+
+
+def test_every_suite_has_its_place_in_the_line() -> None:
+    assert sorted(LONGEST_FIRST) == sorted(SUITES)
 
 
 def test_nothing_finished_is_asked_again(cache: ResultCache) -> None:

@@ -19,6 +19,6 @@ types:
 test:
 	$(PYTHON) -m pytest
 
-# Forty minutes on two cores: eighty rated chats become a version, see docs/proof.md
+# One to two hours on two cores: eighty rated chats become a version, see docs/proof.md
 proof:
 	$(PYTHON) -m pytest -m proof tests/proof

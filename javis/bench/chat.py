@@ -37,7 +37,7 @@ PROMPT = "Write a long story about a lighthouse keeper and number {}."
 
 
 def run(settings: Settings) -> list[Row]:
-    """All rows, printed as they come to be; about six minutes on two cores."""
+    """All rows, printed as they come to be; about four minutes on two cores."""
     gguf = catalog.prepare_embedded(settings.models_dir, print)
     shipped = catalog.fetch_embedded(settings.models_dir, print)
     threads = settings.threads or hardware.detect().cores

@@ -58,7 +58,7 @@ class _Filled:
 def run() -> list[dict[str, Any]]:
     """Measure and return one row for each number: name, ours, reference, ratio, unit, goal, holds.
 
-    Takes about a minute and 200 MB in the folder for temporary files.
+    Takes about fifteen seconds and 200 MB in the folder for temporary files.
     """
     with tempfile.TemporaryDirectory(prefix="javis-bench-") as folder:
         small = _fill(Path(folder) / "small.jnl", SMALL)

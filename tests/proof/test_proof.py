@@ -1,6 +1,6 @@
 """The whole loop on real input: eighty rated chats become a version that answers in their style.
 
-Takes about half an hour on two cores, so it is asked for by name: `make proof`. It writes its
+Takes one to two hours on two cores, so it is asked for by name: `make proof`. It writes its
 figures to docs/proof/ (see docs/proof.md).
 """
 

@@ -147,6 +147,7 @@ class NearIndex:
 
     def pairs(self) -> Iterator[tuple[int, int]]:
         """All pairs that may be alike, each once."""
+        self._merge()
         met: Counter[tuple[int, int]] = Counter()
         for band in range(BANDS):
             row, ids = self._hashes[band], self._ids[band]

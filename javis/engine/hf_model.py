@@ -11,13 +11,12 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from javis.core.errors import EngineError
 from javis.engine.kormo import MODEL_TYPE, RENAMED, kormo_classes
-from javis.engine.template import ChatTemplate
+from javis.engine.template import ChatTemplate, remember_short
 from javis.engine.waiting import let_threads_rest
 
 _CONFIG_BYTES = 1 << 20
@@ -263,8 +262,7 @@ class HfTokenizer:
         ]
         plain["truncation"] = plain["padding"] = None
         self._plain = Tokenizer.from_str(json.dumps(plain))
-        # Earlier messages of a conversation come again with every turn.
-        self._cached = lru_cache(maxsize=4096)(self._encode)
+        self._cached = remember_short(self._encode)
 
     def encode_text(self, text: str) -> list[int]:
         return list(self._cached(text))

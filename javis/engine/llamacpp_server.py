@@ -8,13 +8,13 @@ import secrets
 import threading
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from javis.core.errors import EngineError
 from javis.engine.gguf_meta import GgufMeta
 from javis.engine.llamacpp_slots import Places
+from javis.engine.template import remember_short
 from javis.engine.waiting import let_threads_rest
 
 BATCH_TOKENS = 256
@@ -138,8 +138,7 @@ class LlamaTokenizer:
         self.control_tokens: Mapping[str, int] = meta.control_tokens
         self.server = server
         self._user_defined = meta.user_defined
-        # Earlier messages of a conversation come again with every turn.
-        self._encode = lru_cache(maxsize=4096)(self._encode_piece)
+        self._encode = remember_short(self._encode_piece)
 
     def encode_text(self, text: str) -> list[int]:
         ids: list[int] = []

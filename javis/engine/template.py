@@ -13,8 +13,9 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 import jinja2
@@ -30,6 +31,8 @@ _MAX_STEPS = 200_000
 _CALL_STEPS = 5
 """A call takes so much longer than a round."""
 _MAX_SIZE = 1_000_000
+_KNOWN_TEXTS, _SHORT_CHARS = 1024, 4000
+"""Together some 60 MB at most."""
 _MAX_POWER = 64
 
 
@@ -44,6 +47,16 @@ class Tokenizer(Protocol):
     def encode_text(self, text: str) -> list[int]:
         """Ids of plain text; never one of `control_tokens`."""
         ...
+
+
+def remember_short(encode: Callable[[str], tuple[int, ...]]) -> Callable[[str], tuple[int, ...]]:
+    """`encode` with a memory: earlier messages of a conversation come again with every turn.
+
+    A long text is encoded each time. Some thousands of them, refused ones too, would fill the
+    memory of the machine.
+    """
+    known = lru_cache(maxsize=_KNOWN_TEXTS)(encode)
+    return lambda text: known(text) if len(text) <= _SHORT_CHARS else encode(text)
 
 
 class ChatTemplate:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from javis.core.errors import EngineError
 from javis.core.types import Message
-from javis.engine.template import ChatTemplate
+from javis.engine.template import ChatTemplate, remember_short
 
 CHATML = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + "
@@ -175,3 +175,21 @@ def test_training_begins_where_serving_does_and_ends_the_answer(source: str, end
     assert (learned_before, learned) == (False, True)
     assert "Hi <|im_end|>" in before
     assert answer == "Hello <|im_end|>!" + template.end_of_turn
+
+
+def test_short_texts_are_remembered_and_long_ones_are_not_kept() -> None:
+    encoded: list[str] = []
+
+    def encode(text: str) -> tuple[int, ...]:
+        encoded.append(text)
+        return (len(text),)
+
+    known = remember_short(encode)
+    long_ = "가" * 100_000
+    assert [known("hello"), known("hello"), known(long_), known(long_)] == [
+        (5,),
+        (5,),
+        (100_000,),
+        (100_000,),
+    ]
+    assert encoded == ["hello", long_, long_]

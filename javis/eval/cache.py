@@ -99,5 +99,5 @@ def _result(line: bytes) -> ItemResult | None:
             seconds=float(row["seconds"]),
             tokens=int(row["tokens"]),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

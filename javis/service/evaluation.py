@@ -150,12 +150,16 @@ class EvalService:
         served = [self._versions.serving(name) for name in dict.fromkeys(versions)]
         if not self._working.acquire(blocking=False):
             raise Busy("evaluating", "An evaluation is going on. Wait for its end, or cancel it.")
-        total = len(served) * sum(len(runner.sampled(suite, sample)) for suite in chosen)
-        names = tuple(version.name for version in served)
-        run = self._runs.add(owner, names, tuple(suite.name for suite in chosen), sample, total)
-        threading.Thread(
-            target=self._work, args=(run, served, chosen), name="evaluation", daemon=True
-        ).start()
+        try:
+            total = len(served) * sum(len(runner.sampled(suite, sample)) for suite in chosen)
+            names = tuple(version.name for version in served)
+            run = self._runs.add(owner, names, tuple(suite.name for suite in chosen), sample, total)
+            threading.Thread(
+                target=self._work, args=(run, served, chosen), name="evaluation", daemon=True
+            ).start()
+        except BaseException:
+            self._working.release()
+            raise
         return run
 
     def runs(self) -> list[EvalRun]:
@@ -231,7 +235,6 @@ class EvalService:
     def _work(self, run: EvalRun, versions: Sequence[Version], suites: Sequence[Suite]) -> None:
         """One evaluation, in its own thread; every end of it is written into the run."""
         stop = self._runs.stop_of(run.id)
-        clock = Clock(self._known.left(versions, suites, run.sample))
 
         def progress(done: int, total: int) -> None:
             self._runs.change(run.id, done=done, total=total, eta_s=clock.tick())
@@ -240,6 +243,7 @@ class EvalService:
             self._runs.change(run.id, suite=suite)
 
         try:
+            clock = Clock(self._known.left(versions, suites, run.sample))
             for version in self._ask_all(versions, suites, run.sample, stop, progress, began):
                 clock.next_version()
                 self._runs.change(run.id, version=version)

@@ -194,6 +194,7 @@ def test_a_torn_or_damaged_line_is_asked_again(cache: ResultCache) -> None:
     path = cache.path(BASE, "knowledge", "1")
     lines = path.read_bytes().splitlines(keepends=True)
     bad = [b"\x00" * 40 + b"\n", b"{}\n", b'{"item": 3}\n', b"[1]\n", b"\xff\xfe\n"]
+    bad.append(lines[3].replace(b'"tokens": ', b'"tokens": 1e999, "was": '))
     path.write_bytes(b"".join([*lines[:4], *bad, lines[4], lines[5][:-9]]))
     suite = SumSuite()
     assert missing(suite, BASE, cache, None) == 7

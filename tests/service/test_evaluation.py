@@ -190,6 +190,23 @@ def test_a_model_that_fails_ends_it_with_its_sentence(setup: Setup) -> None:
     assert run.state == "succeeded"
 
 
+def test_results_that_cannot_be_read_are_an_end_and_the_next_one_begins(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(setup.service._known, "left", unreadable)
+        run = setup.service.wait(setup.service.start(["base"], ["knowledge"], None, "me").id, 5)
+        assert (run.state, run.error) == ("failed", "internal")
+        broken.setattr(setup.service._runs, "add", unreadable)
+        with pytest.raises(OSError, match="Input/output"):
+            setup.service.start(["base"], ["knowledge"], None, "me")
+    run = setup.service.wait(setup.service.start(["base"], ["knowledge"], None, "me").id, 5)
+    assert run.state == "succeeded"
+
+
 def test_an_error_in_a_suite_is_an_end_too(
     setup: Setup, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -146,10 +146,23 @@ def open_data(settings: Settings, say: Say) -> Store:
             say(f"{error} It is left as it is.")
     if interrupted := store.conversations.mark_interrupted():
         say(f"Answers cut off when JAVIS last ended: {interrupted}. Their texts are kept.")
-    store.conversations.purge(PURGE_AFTER_S)
-    forget_gone(settings.data_dir / "eval", store)
-    forget_purged(settings.data_dir / "runs", store)
+    clear_away(settings, store, say)
     return store
+
+
+def clear_away(settings: Settings, store: Store, say: Say) -> None:
+    """Remove for good what was deleted a while ago, wherever it is. What cannot be removed now, on
+    a full disk for instance, keeps nobody from chatting: the next start tries again."""
+    steps: tuple[Callable[[], object], ...] = (
+        lambda: store.conversations.purge(PURGE_AFTER_S),
+        lambda: forget_gone(settings.data_dir / "eval", store),
+        lambda: forget_purged(settings.data_dir / "runs", store),
+    )
+    for clear in steps:
+        try:
+            clear()
+        except (StoreError, OSError) as error:
+            say(f"Some of what was deleted is not cleared away yet; the next start tries: {error}")
 
 
 def make_folders(settings: Settings) -> None:

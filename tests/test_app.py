@@ -55,6 +55,21 @@ def test_a_damaged_old_file_is_told_and_left_alone(settings: Settings) -> None:
     assert old.read_text() == '{"_default": {"1": '
 
 
+def test_what_cannot_be_cleared_away_keeps_nobody_from_chatting(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    cleared: list[object] = []
+    monkeypatch.setattr("javis.app.forget_gone", full)
+    monkeypatch.setattr("javis.app.forget_purged", lambda *given: cleared.append(given))
+    said: list[str] = []
+    open_data(settings, said.append).close()
+    assert ["No space left" in line for line in said] == [True]
+    assert len(cleared) == 1
+
+
 def test_a_taken_port_is_told_in_plain_words(settings: Settings) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

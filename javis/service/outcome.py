@@ -135,6 +135,8 @@ class Outcome:
                     )
                 self.versions.promote(version.name, by, f"run {job.id}")
             except JavisError as error:
+                if job.overridden_by:
+                    raise  # To the user who waits for it.
                 # The version is there and good; which one answers is as before.
                 reason = _reason(error)
         return self.end(job, "succeeded", **reason)

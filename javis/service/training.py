@@ -194,7 +194,8 @@ class TrainingService:
         try:
             self._outcome.publish(job, result, by, promote=True)
         except JavisError:
-            self._store.jobs.update(job_id, overridden_by=before)
+            if not self._store.jobs.get(job_id).version:
+                self._store.jobs.update(job_id, overridden_by=before)
             raise
         return self._store.jobs.get(job_id)
 

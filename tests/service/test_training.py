@@ -17,7 +17,14 @@ from typing import Any
 import pytest
 from psutil import pid_exists
 
-from javis.core.errors import AlreadyTraining, NotEnoughData, NotFound, TrainError, UserInputError
+from javis.core.errors import (
+    AlreadyTraining,
+    NotEnoughData,
+    NotFound,
+    TrainError,
+    UserInputError,
+    VersionError,
+)
 from javis.core.learning import TERMINAL, Approved, TrainJob
 from javis.core.types import Message, Version
 from javis.engine.hardware import Hardware
@@ -169,6 +176,24 @@ def test_a_candidate_that_is_worse_is_refused_and_kept(make: Make) -> None:
     assert site.registry.report("v1.0")["overridden_by"] == "ann"
     with pytest.raises(TrainError):
         site.training.override(job.id, "bob")
+
+
+def test_who_lets_a_candidate_by_learns_that_it_could_not_be_put_to_use(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make("worse")
+    job = site.finished(site.start())
+
+    def pinned(*_: object) -> None:
+        raise VersionError("pinned", "ADAPTER_PATH decides which version answers.")
+
+    monkeypatch.setattr(site.versions, "promote", pinned)
+    with pytest.raises(VersionError, match="ADAPTER_PATH"):
+        site.training.override(job.id, "ann")
+    # The version is there, published against the gate, and can be promoted later.
+    done = site.training.get(job.id)
+    assert (done.version, done.overridden_by) == ("v1.0", "ann")
+    assert site.versions.current() == "base"
 
 
 def test_not_put_to_use_over_a_version_it_was_not_held_against(make: Make) -> None:

@@ -40,7 +40,9 @@ def run(
     if importlib.util.find_spec("lm_eval") is None:
         raise UserInputError(
             "no_harness",
-            "The package lm_eval is missing. Install it with: pip install -r requirements-eval.txt",
+            "The package lm_eval is missing. Install it into the Python that JAVIS uses: "
+            "{python} -m pip install -r requirements-eval.txt",
+            python=sys.executable,
         )
     with opened(settings, say) as engine:
         registry = Registry(settings.models_dir)

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import math
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -199,7 +200,7 @@ def tracking_watchers(
     if not is_installed(name):
         say(
             f"TRACKING is {name}, which is not installed, so nothing is tracked. "
-            "Install it with: pip install -r requirements-tracking.txt"
+            f"Install it with: {sys.executable} -m pip install -r requirements-tracking.txt"
         )
         return []
     folder = settings.data_dir / "tracking"

@@ -292,7 +292,7 @@ def test_without_the_client_it_is_said_and_nothing_else_happens(
     monkeypatch.setattr("javis.service.tracking.is_installed", lambda name: False)
     wanted = Settings(_env_file=None, data_dir=tmp_path, tracking="wandb")
     assert tracking_watchers(wanted, Runs(), Evaluations(), said.append) == []
-    assert "pip install -r requirements-tracking.txt" in said[0]
+    assert f"{sys.executable} -m pip install -r requirements-tracking.txt" in said[0]
 
 
 def test_a_real_run_is_told(make_training: Make, setting: Setting) -> None:

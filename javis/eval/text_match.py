@@ -14,10 +14,12 @@ BETA = 2.0
 def chrf(hypothesis: str, reference: str) -> float:
     """chrF2 of Popović (2015), from 0 to 1; sacrebleu gives the same as 0 to 100.
 
-    White space does not count. Orders that a text is too short for are left out of the mean, as
-    sacrebleu does by default.
+    White space and the way Hangul is composed do not count. Orders that a text is too short for
+    are left out of the mean, as sacrebleu does by default.
     """
-    said, wanted = "".join(hypothesis.split()), "".join(reference.split())
+    said, wanted = (
+        "".join(unicodedata.normalize("NFC", text).split()) for text in (hypothesis, reference)
+    )
     precisions, recalls = [], []
     for n in range(1, min(ORDER, len(said), len(wanted)) + 1):
         ours, theirs = _grams(said, n), _grams(wanted, n)

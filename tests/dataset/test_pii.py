@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -177,6 +178,27 @@ def test_masking_removes_what_was_found_and_nothing_else(pieces: list[str]) -> N
         assert masked == rest
 
 
+def test_what_a_surer_kind_leaves_of_another_is_masked_too() -> None:
+    # The address would reach into the telephone number.
+    assert mask("가시 0로0\n02)123.4567") == "[주소]\n[전화번호]"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("내 비밀번호는 abc123!!", "secret"),
+        ("입금 계좌 110-234-567890 신한은행", "account"),
+        ("서울 강남구 테헤란로 152", "address"),
+    ],
+)
+def test_hangul_taken_apart_is_hangul(text: str, kind: str) -> None:
+    apart = unicodedata.normalize("NFD", text)
+    assert kinds(apart) == kinds(text) == (kind,)
+    assert mask(apart) == mask(text)
+    nothing = unicodedata.normalize("NFD", "오늘 날씨 3도")
+    assert mask(nothing) == nothing
+
+
 @given(plain)
 def test_the_quick_look_misses_nothing(text: str) -> None:
     found = find(text)
@@ -191,6 +213,17 @@ def test_the_quick_look_misses_nothing(text: str) -> None:
         *("가나시 " * 10_000, "서울시 강남구 " * 5_000, "12 로 " * 10_000, "eyJ" * 10_000),
         *("비밀번호" * 10_000 + "1", "-----BEGIN PRIVATE KEY-----" * 500, "1:2:" * 10_000),
         *("강남구 가나다로 1가" * 3_000, "+1 " * 20_000, "가" * 30_000 + "1"),
+        # What a small model writes when it loops.
+        *(
+            "강남구 " + "가" * 5_000 + "! 동1",
+            "강남구 " + "가동리" * 60 + "!",
+            "password" + "is" * 9_000,
+        ),
+        *(
+            "서울시 강남구 " + "동가 " * 3_000,
+            "암호" + "은는이가" * 5_000,
+            "비번 : " + " " * 20_000,
+        ),
     ],
 )
 def test_no_text_takes_long(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -126,6 +127,7 @@ def test_the_language_is_that_of_the_message() -> None:
     rows = [ROW, replace(ROW, turn_id="t_2", prompt=(Message("user", "차 추천 please"),))]
     suite = AnswerSuite("golden", rows)
     assert sorted(item.language for item in suite.items()) == ["en", "ko"]
+    assert language_of(unicodedata.normalize("NFD", "오늘 abc")) == "ko"
     assert [language_of(text) for text in ("", "123", "abc 가", "가 ab")] == [
         "en",
         "en",

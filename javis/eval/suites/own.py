@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -135,6 +136,7 @@ def messages_of(item: Item) -> list[Message]:
 
 def language_of(text: str) -> str:
     """`ko` when a fourth of the letters are Hangul, else `en`."""
+    text = unicodedata.normalize("NFC", text)
     hangul = sum("가" <= letter <= "힣" for letter in text)
     return "ko" if hangul and hangul * 4 >= sum(map(str.isalpha, text)) else "en"
 

@@ -6,6 +6,7 @@ They work on the disk alone: a running server sees what they did within a second
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ def listing(settings: Settings) -> Iterator[str]:
     store = open_store(settings.journal) if settings.journal.is_file() else None
     try:
         thumbs = ThumbCounter(store) if store else None
-        base = Version(BASE, None, "", None)
+        base = Version(BASE, None, _model(settings) if store else "", None)
         for version in [base, *registry.versions()]:
             mark = "*" if version.name == current.name else " "
             parts = [f"{mark} {version.name:<6}", *_about(version, registry)]
@@ -102,13 +103,27 @@ def _liked(version: Version, registry: Registry, thumbs: ThumbCounter) -> str:
     from javis.versions.history import promoted_at
 
     since = "" if version.name == BASE else promoted_at(registry.history(), version.name)
-    found = thumbs.of(version.name, version.sha256, since)
+    found = thumbs.of(version.name, version.sha256, since, version.base_model)
     if not found.total:
         return ""
     rate = found.rate
     return (
         f"{found.good} of {found.total} liked ({rate.value:.0%}, {rate.low:.0%} to {rate.high:.0%})"
     )
+
+
+def _model(settings: Settings) -> str:
+    """The base model that a server with these settings serves; empty when that cannot be said."""
+    from javis.engine import catalog, hardware
+
+    found = hardware.detect()
+    # As if nothing ran: the server itself may be what takes the memory.
+    empty = replace(found, ram_available=found.ram_total, vram_free=found.vram_total)
+    try:
+        # A list asks no network; what a server chose by itself is on the disk by now.
+        return catalog.resolve(settings, empty, lambda: settings.model != "auto").model.id
+    except EngineError:
+        return ""
 
 
 def _require_free(settings: Settings) -> None:

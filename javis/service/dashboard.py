@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 from zoneinfo import ZoneInfo
 
+from javis.core.arena import HIDDEN
 from javis.core.learning import TrainJob
 from javis.core.types import BASE, Rating, Turn
 from javis.dataset.readiness import Readiness
 from javis.service.review import ReviewService
-from javis.service.thumbs import Thumbs, written_here
+from javis.service.thumbs import Thumbs, maker, written_here
 from javis.service.training import TrainingService
 from javis.service.versions import VersionService
 from javis.store import Store
 
 MAX_DAYS = 366
 MAX_RUNS = 20
+Vote = tuple[str, Turn, Rating]
+"""Day, answer and thumb."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,31 +113,47 @@ class Dashboard:
             runs=self._training.jobs()[:MAX_RUNS],
         )
 
-    def _votes(self, dates: Sequence[str], zone: datetime.tzinfo) -> list[tuple[str, str, Rating]]:
-        """(date, version, rating) of the votes that count and were given in these days."""
+    def _votes(self, dates: Sequence[str], zone: datetime.tzinfo) -> list[Vote]:
+        """Those that count and were given in these days."""
         rated = self._store.feedback.all_current().items()
         given = {id_: (_date(f.created_at, zone), f.rating) for id_, f in rated if f.rating}
         recent = {id_: vote for id_, vote in given.items() if vote[0] in dates}
-        sha256 = {v.name: v.sha256 for v in self._versions.all()}
         found = []
         for turn in self._store.conversations.turns_by_id(recent).values():
             date, rating = recent[turn.id]
-            # An adapter that once had this name is another one.
-            same = turn.version_sha256 in (None, sha256.get(turn.version, turn.version_sha256))
-            if rating and same and written_here(turn):
-                found.append((date, turn.version, rating))
+            if rating and written_here(turn):
+                found.append((date, turn, rating))
         return found
 
-    def _liked(self, votes: Sequence[tuple[str, str, Rating]]) -> list[Liked]:
+    def _named(self, turns: Iterable[Turn]) -> set[str]:
+        """The ids of the turns that say something about the version they name.
+
+        A base of another model and an adapter that once had this name are other ones, and a turn
+        of a blind comparison names none until there is a vote.
+        """
+        makers = {
+            v.name: v.base_model if v.name == BASE else v.sha256 for v in self._versions.all()
+        }
+        return {
+            turn.id
+            for turn in turns
+            if turn.version != HIDDEN
+            and maker(turn) in (None, makers.get(turn.version, maker(turn)))
+        }
+
+    def _liked(self, votes: Sequence[Vote]) -> list[Liked]:
         by_version: dict[str, list[Rating]] = {self._versions.current(): []}
-        for _, version, rating in votes:
-            by_version.setdefault(version, []).append(rating)
+        named = self._named(turn for _, turn, _ in votes)
+        for _, turn, rating in votes:
+            if turn.id in named:
+                by_version.setdefault(turn.version, []).append(rating)
         return [Liked(name, _thumbs(by_version[name])) for name in self._in_order(by_version)]
 
     def _speeds(self, turns: Sequence[Turn]) -> list[Speed]:
         measured = defaultdict(list)
+        named = self._named(turns)
         for turn in turns:
-            if is_measured(turn):
+            if turn.id in named and is_measured(turn):
                 measured[turn.version].append(turn)
         return [_speed(name, measured[name]) for name in self._in_order(measured)]
 
@@ -180,7 +199,7 @@ def _date(at: str, zone: datetime.tzinfo) -> str:
 def _by_day(
     dates: Sequence[str],
     asked: Sequence[tuple[str, Turn]],
-    votes: Sequence[tuple[str, str, Rating]],
+    votes: Sequence[Vote],
 ) -> list[Day]:
     turns = defaultdict(list)
     for date, turn in asked:

@@ -70,10 +70,8 @@ class ExportFile:
             self._fs.sync(self._fd)
             while self._own_name and self.path.exists():
                 self.path = self.path.with_name(f"{self.path.stem}-again{self._ending}")
-            self._partial.rename(self.path)
-            self._finished = True
-            self._write_manifest({"file": self.path.name} | manifest)
-            self._fs.sync_dir(self.path.parent.resolve())
+            self._put_in_place({"file": self.path.name} | manifest)
+        self._finished = True
         return self.path, manifest_of(self.path)
 
     def _append(self, block: bytes) -> None:
@@ -92,18 +90,35 @@ class ExportFile:
                 return path
         return None
 
-    def _write_manifest(self, manifest: dict[str, Any]) -> None:
+    def _put_in_place(self, manifest: dict[str, Any]) -> None:
+        """Both or, with OSError, none of them."""
         path = manifest_of(self.path)
         partial = path.with_name(f".{path.name}.partial")
-        self._fs.remove(partial)
-        fd = self._fs.create(partial)
+        try:
+            # Written first: only renaming is left to fail then, which needs no room on the disk.
+            self._write(partial, manifest)
+            self._partial.rename(self.path)
+            try:
+                self._fs.replace(partial, path)
+                self._fs.sync_dir(path.parent.resolve())
+            except OSError:
+                for done in (self.path, path):
+                    self._fs.remove(done)
+                raise
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._fs.remove(partial)
+            raise
+
+    def _write(self, path: Path, manifest: dict[str, Any]) -> None:
+        self._fs.remove(path)
+        fd = self._fs.create(path)
         try:
             text = json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
             write_all(self._fs, fd, text.encode("utf-8"))
             self._fs.sync(fd)
         finally:
             self._fs.close(fd)
-        self._fs.replace(partial, path)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

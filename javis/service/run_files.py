@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ SEED = 0
 """Of the split: the same from run to run."""
 JUDGED = 8
 """Conversations that the gate gets at least, where there are four times as many."""
+MANIFEST = "data/manifest.json"
+"""In a run's folder; names turns and holds no text."""
 LINE = "line-"
 """What a row of a file is called that has no ids: by its place."""
 MAX_FILE_BYTES = 1 << 30
@@ -37,7 +39,7 @@ class RunData:
     """DPO: good answers that are mixed in, so that it does not forget how to answer."""
     first_at: str = ""
     last_at: str = ""
-    approved: int = 0
+    approved: Set[str] = frozenset()
     """Approved turns of any kind, learned from or not; the schedule counts from here."""
 
 
@@ -51,12 +53,7 @@ def from_approved(method: Method, approved: Approved) -> RunData:
         rows = [judged_row(judged) for judged in approved.judged]
     else:
         rows = [example_row(example) for example in approved.examples]
-    return RunData(rows, replay, approved.first_at, approved.last_at, count_turns(approved))
-
-
-def count_turns(approved: Approved) -> int:
-    """Approved turns, each counted once."""
-    return len(turn_ids(approved))
+    return RunData(rows, replay, approved.first_at, approved.last_at, turn_ids(approved))
 
 
 def turn_ids(approved: Approved) -> set[str]:
@@ -274,6 +271,7 @@ def write(folder: Path, method: Method, data: RunData, parts: Parts) -> dict[str
         "date_range": [data.first_at, data.last_at] if data.last_at else [],
         "sha256": {},
         "turn_ids": {name: [row["turn_id"] for row in rows] for name, rows in files.items()},
+        "approved": sorted(data.approved),
     }
     for name, rows in files.items():
         path = target / f"{name}.jsonl"
@@ -282,17 +280,25 @@ def write(folder: Path, method: Method, data: RunData, parts: Parts) -> dict[str
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")
         manifest["sha256"][name] = sha256_file(path)
     text = json.dumps(manifest, ensure_ascii=False, indent=2)
-    (target / "manifest.json").write_text(text + "\n", "utf-8")
+    (folder / MANIFEST).write_text(text + "\n", "utf-8")
     kept = ("rows", "conversations", "turns", "date_range")
     summary = {key: manifest[key] for key in kept}
-    manifest_sha256 = sha256_file(target / "manifest.json")
-    return summary | {"approved": data.approved, "manifest_sha256": manifest_sha256}
+    manifest_sha256 = sha256_file(folder / MANIFEST)
+    return summary | {"approved": len(data.approved), "manifest_sha256": manifest_sha256}
 
 
 def turns_of(folder: Path) -> dict[str, list[str]]:
     """The turns in each file of a run's folder; none where no manifest says so (any more)."""
     try:
-        found = json.loads((folder / "data" / "manifest.json").read_text("utf-8"))
+        found = json.loads((folder / MANIFEST).read_text("utf-8"))
         return {name: [*map(str, ids)] for name, ids in found["turn_ids"].items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
+
+
+def approved_at(folder: Path) -> set[str] | None:
+    """The turns that were approved when a run began; None where no manifest says so."""
+    try:
+        return set(map(str, json.loads((folder / MANIFEST).read_text("utf-8"))["approved"]))
+    except (OSError, ValueError, LookupError, TypeError):
+        return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from javis.core.errors import AlreadyTraining, JavisError, NotEnoughData
 from javis.core.learning import TrainJob
 from javis.service.preferences import Preferences
-from javis.service.run_files import count_turns
+from javis.service.run_files import turn_ids
 from javis.service.training import TrainingService
 from javis.service.training_plan import Planner
 from javis.store import Store
@@ -62,13 +62,13 @@ class Schedule:
         plan = self._preferences.schedule()
         approved = self._planner.approved()
         last = next((job for job in self._store.jobs.all() if not job.dry_run), None)
-        new = count_turns(approved) - (int(last.data.get("approved", 0)) if last else 0)
+        new = self._new(turn_ids(approved), last)
         since = last.created_at if last else approved.first_at
         days = self._days_since(since)
         by_turns = plan.turns > 0 and new >= plan.turns
         # Without anything new a run would only make the same version again.
         by_days = plan.days > 0 and days >= plan.days and new > 0
-        return Due(max(0, new), days, by_turns or by_days)
+        return Due(new, days, by_turns or by_days)
 
     def tick(self) -> TrainJob | None:
         """Start a run if one is due."""
@@ -87,6 +87,16 @@ class Schedule:
             return None
         LOG.info("run %s was started by the schedule", job.id)
         return job
+
+    def _new(self, approved: set[str], last: TrainJob | None) -> int:
+        """How many of the approved turns were not approved when the last run began."""
+        if last is None:
+            return len(approved)
+        known = self._training.approved_at(last.id)
+        if known is None:
+            # Kept by none that could not start; those of earlier programs kept the number alone.
+            return max(0, len(approved) - int(last.data.get("approved", 0)))
+        return len(approved - known)
 
     def _changed(self) -> bool:
         """Whether anything that counts has changed since the last look; looking is not cheap."""

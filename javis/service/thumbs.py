@@ -46,9 +46,19 @@ def written_here(turn: Turn) -> bool:
     """Whether the version that the turn names wrote its answer, and wrote it here.
 
     Imported answers and those that a program sent along were written elsewhere, edited ones by the
-    user.
+    user. The copies in a branch count once, where they were written.
     """
+    if turn.edited_from is not None:
+        return False
     return turn.origin in ("chat", "api") and turn.finish not in ("edited", "imported")
+
+
+def maker(turn: Turn) -> str | None:
+    """What tells apart those that had the same name: the base's model, an adapter's sha256.
+
+    None where the turn does not say.
+    """
+    return (turn.model or None) if turn.version == BASE else turn.version_sha256
 
 
 def find_drop(version: str, now: Thumbs, before: str, then: Thumbs) -> Drop | None:
@@ -92,8 +102,7 @@ class ThumbCounter:
                 for turn_id, turn in turns.items():
                     rating = rated[turn_id].rating
                     if rating is not None and written_here(turn):
-                        made_by = turn.model if turn.version == BASE else turn.version_sha256
-                        vote = (turn.created_at, made_by, rating == "good")
+                        vote = (turn.created_at, maker(turn), rating == "good")
                         found.setdefault(turn.version, []).append(vote)
                 self._votes, self._state = found, state
             return self._votes

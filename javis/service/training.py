@@ -119,7 +119,7 @@ class TrainingService:
             dry_run=dry_run,
             dataset=dataset or "",
             # Here already: the schedule must not take a run that could not start for none.
-            data={"approved": data.approved, "parent": current.name if current else None},
+            data={"approved": len(data.approved), "parent": current.name if current else None},
         )
         with self._supervisor.reserved() as lock:
             self._keeper.bury()
@@ -202,10 +202,12 @@ class TrainingService:
     def discard(self, job_id: str) -> None:
         """Forget a run that has ended, with its files. A version made of it stays."""
         with self._store.db.storage.exclusive():
-            if self._store.jobs.get(job_id).state not in TERMINAL:
+            job = self._store.jobs.get(job_id)
+            if job.state not in TERMINAL:
                 raise AlreadyTraining()
             self._store.jobs.remove(job_id)
-        self._supervisor.delete(job_id)
+        # The gate has to know which turns a version learned from, however old its run is.
+        self._supervisor.delete(job_id, keep=run_files.MANIFEST if job.version else "")
 
     # -- looking on ------------------------------------------------------------------------
 
@@ -230,6 +232,10 @@ class TrainingService:
             can_override=job.state == "rejected" and not job.version,
         )
 
+    def approved_at(self, job_id: str) -> set[str] | None:
+        """The turns that were approved when a run began; None where it kept no list of them."""
+        return run_files.approved_at(self._supervisor.folder(job_id))
+
     def events(self, job_id: str, after: int = 0) -> list[TrainEvent]:
         """What happened after the event of this number. Raises NotFound."""
         self._store.jobs.get(job_id)
@@ -250,7 +256,7 @@ class TrainingService:
         approved = self._planner.approved()
         if dataset:
             data = run_files.from_file(method, dataset, self._exports_dir)
-            return replace(data, approved=run_files.count_turns(approved))
+            return replace(data, approved=run_files.turn_ids(approved))
         return run_files.from_approved(method, approved)
 
     def _require_approved(self, job: TrainJob) -> None:

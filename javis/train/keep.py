@@ -141,5 +141,7 @@ def _read(path: Path) -> list[tuple[str, str]] | None:
     """What an earlier start of this run wrote; None when there is nothing."""
     if not path.is_file():
         return None
-    rows: list[Any] = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    # Not `splitlines`, which cuts at U+2028 as well, and JSON leaves that as it is.
+    lines = path.read_text("utf-8").split("\n")
+    rows: list[Any] = [json.loads(line) for line in lines if line]
     return [(row["messages"][0]["content"], row["messages"][1]["content"]) for row in rows]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ _NICE = 10
 """The chat comes first: at this priority a busy chat leaves the trainer a tenth."""
 _SAME_S = 0.5
 """Two readings of one start time agree within this."""
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _POLL_S = 0.05
 _KILLED_S = 5.0
 """How long the system may take to clear a killed process away."""
@@ -114,7 +116,8 @@ def _step_back(pid: int) -> None:
 def started_at(pid: int) -> float | None:
     """When the living process of this pid began, in seconds; None when there is none.
 
-    On Linux counted from the boot: setting the clock must not make another process of it.
+    On Linux counted from a moment that each boot has for itself: neither setting the clock must
+    make another process of it, nor a boot the same one of another.
     """
     if sys.platform == "linux":
         try:
@@ -126,12 +129,21 @@ def started_at(pid: int) -> float | None:
         # While other threads of it still die, its files (the lock) are not closed yet.
         if not fields or (fields[0] in "ZX" and int(fields[17]) <= 1):
             return None
-        return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return _boot() * 1e9 + int(fields[19]) / os.sysconf("SC_CLK_TCK")
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.Error:
         return None
+
+
+def _boot() -> int:
+    """A number of 16 bits that this boot has been given: exact in a float beside the seconds."""
+    try:
+        text = _BOOT_ID.read_text("ascii")
+    except OSError:
+        return 0
+    return zlib.crc32(text.encode()) & 0xFFFF
 
 
 def is_alive(worker: Worker) -> bool:

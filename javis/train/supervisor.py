@@ -200,11 +200,27 @@ class Supervisor:
         for folder in self.folder(job_id).glob("checkpoint-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def delete(self, job_id: str) -> None:
-        """Remove the run's folder."""
+    def delete(self, job_id: str, keep: str = "") -> None:
+        """Remove the run's folder, or all that is in it but the file `keep`."""
         with self._lock:
             self._events.pop(job_id, None)
-        shutil.rmtree(self.folder(job_id), ignore_errors=True)
+        folder = self.folder(job_id)
+        if keep and (folder / keep).is_file():
+            _remove_others(folder, folder / keep)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_others(folder: Path, kept: Path) -> None:
+    """Remove what is in a folder but one file, there or deeper."""
+    for path in [*folder.iterdir()]:
+        if path in kept.parents:
+            _remove_others(path, kept)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path != kept:
+            with suppress(OSError):
+                path.unlink()
 
 
 class _EventFile:

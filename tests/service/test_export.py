@@ -17,7 +17,6 @@ from javis.core.errors import JavisError, StoreError, UserInputError
 from javis.core.types import Feedback
 from javis.dataset.export import CSV_COLUMNS, FILTERS, FORMATS
 from javis.service.export import ExportService
-from javis.service.export_file import ExportFile
 from javis.service.review import ReviewFilters, ReviewService
 from javis.store import now_iso
 from javis.store.fs import OsFS
@@ -265,6 +264,30 @@ def test_an_export_that_fails_or_is_left_leaves_nothing(
     assert export.write("messages", "all").rows == 4
 
 
+@pytest.mark.parametrize("call", ["replace", "sync_dir", "create"])
+def test_no_file_is_left_without_its_manifest(
+    app: Application,
+    export: ExportService,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+) -> None:
+    some(app)
+    real = getattr(OsFS, call)
+
+    def full(fs: OsFS, path: Path, *more: Any) -> Any:
+        if call == "create" and not path.name.endswith(".manifest.json.partial"):
+            return real(fs, path, *more)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(OsFS, call, full)
+    with pytest.raises(StoreError, match="Nothing was changed"):
+        export.write("messages", "all")
+    assert list(folder.iterdir()) == []
+    monkeypatch.undo()
+    assert export.write("messages", "all").rows == 4
+
+
 def test_a_file_without_its_manifest_is_no_export(
     app: Application, export: ExportService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,7 +297,7 @@ def test_a_file_without_its_manifest_is_no_export(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ExportFile, "_write_manifest", killed)
+    monkeypatch.setattr(OsFS, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         export.write("messages", "all")
     monkeypatch.undo()

@@ -25,7 +25,8 @@ pytestmark = [
 
 def test_what_was_kept_before_is_kept_again(qwen2: Path, tmp_path: Path) -> None:
     config = make_job(tmp_path, qwen2, rows=8, hyper=replace(QUICK, keep=0.5))
-    pairs = [("What is red?", "A colour."), ("What is two?", "A number.")]
+    # JSON leaves U+2028 as it is, which is the end of a line to some.
+    pairs = [("What is red?", "A colour."), ("What is two?", "A\u2028number.")]
     rows = [
         {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]}
         for q, a in pairs

@@ -19,7 +19,7 @@ import pytest
 from javis.core.errors import AlreadyTraining, NotFound, TrainError
 from javis.store import new_job_id
 from javis.train import process
-from javis.train.process import Worker, started_at
+from javis.train.process import Worker, is_alive, started_at
 from javis.train.supervisor import LOG_BYTES, Supervisor, train_command
 
 FAKE = Path(__file__).with_name("fake_worker.py")
@@ -227,6 +227,18 @@ def test_a_pid_that_is_somebody_elses_now_is_left_alone(runs: Path) -> None:
         supervisor.stop(stale)
         assert supervisor.is_alive(worker)
         assert not supervisor.is_alive(Worker(2**22 + 1, 5.0))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system tells the time of day")
+def test_after_a_boot_the_same_pid_and_second_are_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(os.getpid(), started_at(os.getpid()) or 0)
+    assert is_alive(worker)
+    other = tmp_path / "boot_id"
+    other.write_text("5b1f0a3e-0000-4000-8000-000000000000\n")
+    monkeypatch.setattr("javis.train.process._BOOT_ID", other)
+    assert not is_alive(worker)
 
 
 def test_a_dead_child_nobody_waited_for_is_dead(runs: Path) -> None:

@@ -202,6 +202,13 @@ def test_the_order_stays_when_questions_are_added() -> None:
     assert mixed(reversed(added)) == mixed(added)
 
 
+def test_a_question_may_hold_what_is_the_end_of_a_line_to_some(tmp_path: Path) -> None:
+    path, asked = tmp_path / "x.jsonl", "One\u2028two\u2029three\u0085four?"
+    row = {"id": "1", "language": "en", "group": "g", "prompt": asked}
+    path.write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
+    assert read_items(path) == (Item("1", "en", "g", {"prompt": asked}),)
+
+
 def test_the_version_follows_questions_and_marking(tmp_path: Path) -> None:
     import javis.eval.checks.length as module
 

@@ -8,9 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from javis.core.types import Feedback, Rating, Timings, Turn
+from javis.core.arena import HIDDEN
+from javis.core.types import Feedback, Rating, Timings, Turn, Version
 from javis.eval.intervals import wilson
 from javis.service.dashboard import MAX_DAYS, Dashboard, last_dates, zone_named
+from javis.store import now_iso
 from tests.service.conftest import Application, Make
 
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -106,6 +108,7 @@ ELSEWHERE = [
     {"origin": "import"},
     {"origin": "edit", "finish": "edited"},
     {"origin": "api", "finish": "imported"},  # sent along by a program
+    {"edited_from": "t_1"},  # copied into a branch
 ]
 
 
@@ -138,6 +141,50 @@ def test_speed_is_the_median_and_what_nine_of_ten_were_better_than(app: Applicat
     assert speed.slow_first_token_ms == pytest.approx(91)
     assert view.days[0].tokens_per_s == pytest.approx(55)
     assert view.days[0].answers == 12
+
+
+def test_a_branch_adds_only_what_is_asked_in_it(app: Application) -> None:
+    s, me = app.services, "local"
+    *_, first = s.chat.reply(me, "one")
+    *_, again = s.chat.regenerate(me, first.id)
+    copy = s.chat.branch(me, again.id, "copy")
+    now = now_iso()
+    for turn_id in (again.id, copy.head or ""):
+        app.store.feedback.add(Feedback(turn_id, now, "bad"))
+    board = Dashboard(app.store, s.versions, s.review, s.training)
+    view = board.view(2)
+    assert (view.answers, view.conversations, view.thumbs.total) == (2, 1, 1)
+    (base,) = (d for d in s.versions.details() if d.version.name == "base")
+    assert base.thumbs.total == 1
+    *_, more = s.chat.reply(me, "two", copy.id)
+    *_, other = s.chat.edit_message(me, more.id, "three")
+    s.chat.edit_reply(me, other.id, "my own words")
+    view = board.view(2)
+    assert (view.answers, view.conversations) == (4, 2)
+
+
+OTHERS = [
+    {"model": "another"},  # a base model that answered before
+    {"version": HIDDEN, "model": "scripted"},  # of a blind comparison without a vote
+    {"version": "v1.0", "version_sha256": "ff" * 32},  # an adapter that once had this name
+]
+
+
+def test_a_version_has_its_own_numbers_alone(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, adapter = Version("base", None, "scripted", None), Version("v1.0", "", "", "ab" * 32)
+    monkeypatch.setattr(app.services.versions, "all", lambda: [base, adapter])
+    one, at = app.store.conversations.create("ann").id, "2026-03-10T10:00:00+00:00"
+    own = [{"model": "scripted"}, {"version": "v1.0", "version_sha256": adapter.sha256}]
+    for n, changed in enumerate([*own, *OTHERS]):
+        turn(app, one, f"t{n}", at, **changed)
+        vote(app, f"t{n}", at, "good")
+    view = board(app).view(1)
+    assert [(v.version, v.thumbs.total) for v in view.versions] == [("base", 1), ("v1.0", 1)]
+    assert [(s.version, s.answers) for s in view.speeds] == [("base", 1), ("v1.0", 1)]
+    # What was asked and said on a day stays, whoever answered.
+    assert (view.answers, view.days[0].good, view.thumbs.total) == (5, 5, 5)
 
 
 def test_nothing_yet_is_no_failure(app: Application) -> None:

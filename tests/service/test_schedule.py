@@ -74,6 +74,47 @@ def test_after_so_many_new_turns(make_training: Make) -> None:
     assert job and site.finished(job).version == "v1.1"
 
 
+def test_new_turns_are_counted_whatever_was_deleted_since(make_training: Make) -> None:
+    clock = Clock()
+    site = make_training(source=Source(fresh(20, clock)))
+    Preferences(site.store).set_schedule(turns=12)
+    schedule = scheduled(site, clock)
+    first = schedule.tick()
+    assert first and site.finished(first).version == "v1.0"
+
+    def only(start: int, end: int) -> None:
+        rows = fresh(end, clock)
+        kinds = {k: getattr(rows, k)[start:] for k in ("examples", "pairs", "judged")}
+        grow(site, replace(rows, **kinds))
+        clock.now += datetime.timedelta(hours=1)
+
+    only(15, 20)
+    assert schedule.due().new_turns == 0
+    only(15, 31)
+    assert schedule.due().new_turns == 11 and schedule.tick() is None
+    only(15, 32)
+    assert schedule.due().new_turns == 12
+    # A run of an earlier program kept no list: then only the number is known.
+    manifest = site.supervisor.folder(first.id) / "data" / "manifest.json"
+    about = json.loads(manifest.read_text("utf-8"))
+    assert len(about.pop("approved")) == first.data["approved"] == 20
+    manifest.write_text(json.dumps(about), "utf-8")
+    assert schedule.due().new_turns == 0
+    only(15, 36)
+    assert schedule.due().new_turns == 1
+
+
+def test_disliked_turns_that_a_run_did_not_learn_from_are_not_new_again(
+    make_training: Make,
+) -> None:
+    clock = Clock()
+    rows = fresh(30, clock)
+    site = make_training(source=Source(replace(rows, examples=rows.examples[:20], pairs=())))
+    schedule = scheduled(site, clock)
+    site.finished(site.start("sft-lora"))
+    assert schedule.due().new_turns == 0
+
+
 def test_after_so_many_days_if_there_is_anything_new(make_training: Make) -> None:
     clock = Clock()
     source = Source(fresh(20, clock))

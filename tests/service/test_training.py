@@ -286,6 +286,9 @@ def test_what_the_version_in_use_was_trained_on_is_not_held_against_a_candidate(
     verdict, _ = outcome._verdict(site.get(job), result)
     (check,) = [c for c in verdict.checks if c.name == "gate.not_worse_than_current"]
     assert check.passed and check.values["difference"] == 0
+    site.training.discard(first.id)
+    again, _ = outcome._verdict(site.get(job), result)
+    assert again == verdict, "a run that is forgotten makes no difference"
     site.supervisor.delete(first.id)
     verdict, _ = outcome._verdict(site.get(job), result)
     assert not verdict.passed, "what it was trained on is not known any more"
@@ -771,11 +774,21 @@ def test_looking_at_it_and_forgetting_it(make: Make) -> None:
     assert [e.kind for e in site.training.events(job.id)] == ["phase", *["step"] * 4, "done"]
     assert not view.resumable and not view.can_override
     site.training.discard(job.id)
-    assert not site.supervisor.folder(job.id).exists()
-    assert site.versions.current() == "v1.0"
+    left = [path for path in site.supervisor.folder(job.id).rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["manifest.json"], "which turns v1.0 learned from"
+    assert "녹차" not in left[0].read_text("utf-8")
+    assert site.training.jobs() == [] and site.versions.current() == "v1.0"
     for act in (site.training.job, site.training.events, site.training.cancel):
         with pytest.raises(NotFound):
             act(job.id)
+
+
+def test_nothing_stays_of_a_run_that_made_no_version(make: Make) -> None:
+    site = make("worse")
+    job = site.finished(site.start())
+    assert job.state == "rejected"
+    site.training.discard(job.id)
+    assert not site.supervisor.folder(job.id).exists()
 
 
 def test_estimate_and_form(make: Make) -> None:

@@ -241,6 +241,17 @@ def test_after_a_boot_the_same_pid_and_second_are_another_process(
     assert not is_alive(worker)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system tells the time of day")
+def test_a_trainer_of_an_earlier_program_is_known_without_its_boot(runs: Path) -> None:
+    with supervising(runs, "slow") as supervisor:
+        worker = begin(supervisor)
+        noted = Worker(worker.pid, worker.started % 1e9)
+        assert supervisor.is_alive(noted)
+        assert not supervisor.is_alive(Worker(worker.pid, noted.started - 100))
+        supervisor.stop(noted)
+        assert not supervisor.is_alive(worker)
+
+
 def test_a_dead_child_nobody_waited_for_is_dead(runs: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     eventually(lambda: started_at(process.pid) is None)

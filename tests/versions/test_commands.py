@@ -14,6 +14,8 @@ from javis.core.errors import JavisError, UserInputError, VersionError
 from javis.core.settings import Settings
 from javis.core.types import Feedback, Turn
 from javis.engine.adapter import check_adapter
+from javis.engine.catalog import EMBEDDED
+from javis.engine.hardware import Hardware
 from javis.store import new_turn_id, now_iso, open_store
 from javis.versions.publish import Publisher
 from javis.versions.registry import Registry
@@ -98,6 +100,30 @@ def test_the_list_shows_data_gate_thumbs_and_damage(settings: Settings, tmp_path
     assert lines[4] == "  v1.3    damaged: metadata.json is missing."
     (models / "current").write_text("v8.0")
     assert "which is not there" in list(commands.listing(settings))[-1]
+
+
+def test_the_base_is_counted_for_the_model_that_is_served(settings: Settings) -> None:
+    with open_store(settings.journal) as store:
+        conversation = store.conversations.create("ann").id
+        for model, rating in ((EMBEDDED, "good"), ("another", "bad"), ("another", "bad")):
+            turn = Turn(
+                new_turn_id(), conversation, None, now_iso(), "hi", finish="stop", model=model
+            )
+            store.conversations.add_turn(turn)
+            store.feedback.add(Feedback(turn.id, now_iso(), rating))  # type: ignore[arg-type]
+    (line,) = commands.listing(settings)
+    assert "1 of 1 liked" in line
+    # Which model it is cannot be said: all of them.
+    (line,) = commands.listing(settings.model_copy(update={"model": "no/such model"}))
+    assert "1 of 3 liked" in line
+
+
+def test_a_server_that_holds_the_memory_does_not_hide_its_model(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Hardware(cores=2, ram_total=1 << 40, ram_available=0)
+    monkeypatch.setattr("javis.engine.hardware.detect", lambda: full)
+    assert commands._model(settings) == EMBEDDED
 
 
 def test_what_the_server_would_not_serve_is_not_promoted(

@@ -54,6 +54,8 @@ _NICE = 10
 """The chat comes first: at this priority a busy chat leaves the trainer a tenth."""
 _SAME_S = 0.5
 """Two readings of one start time agree within this."""
+_PER_BOOT_S = 1e9
+"""More seconds than any computer runs for."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _POLL_S = 0.05
 _KILLED_S = 5.0
@@ -129,7 +131,7 @@ def started_at(pid: int) -> float | None:
         # While other threads of it still die, its files (the lock) are not closed yet.
         if not fields or (fields[0] in "ZX" and int(fields[17]) <= 1):
             return None
-        return _boot() * 1e9 + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return _boot() * _PER_BOOT_S + int(fields[19]) / os.sysconf("SC_CLK_TCK")
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
@@ -149,7 +151,12 @@ def _boot() -> int:
 def is_alive(worker: Worker) -> bool:
     """Whether this very process still runs; another one with its pid does not count."""
     now = started_at(worker.pid)
-    return now is not None and abs(now - worker.started) < _SAME_S
+    if now is None:
+        return False
+    if worker.started < _PER_BOOT_S:
+        # Noted by an earlier program, which told no boot from another: its trainer is still ours.
+        now %= _PER_BOOT_S
+    return abs(now - worker.started) < _SAME_S
 
 
 def end(worker: Worker, grace_s: float) -> None:

@@ -18,7 +18,8 @@ def read_items(path: Path) -> tuple[Item, ...]:
     """The questions of a JSONL file, mixed: each line has `id`, `language` and `group`; the rest
     of it is the item's data."""
     items = []
-    for line in path.read_text("utf-8").splitlines():
+    # Not `splitlines`, which cuts at U+2028 as well, and JSON leaves that as it is.
+    for line in path.read_text("utf-8").split("\n"):
         if line.strip():
             row = json.loads(line)
             items.append(Item(row.pop("id"), row.pop("language"), row.pop("group"), row))

@@ -97,12 +97,13 @@ class PairJudge:
     def _question(
         self, prompt: Sequence[Message], a: str, b: str, wanted: str | None
     ) -> list[dict[str, str]]:
-        talk = "\n\n".join(f"[{m.role}] {m.content}" for m in prompt)[-CONVERSATION_CHARS:]
-        parts = {"conversation": talk}
+        # Masked before it is cut: half a number is not known for one.
+        talk = self.mask("\n\n".join(f"[{m.role}] {m.content}" for m in prompt))
+        answers = {"answer-a": a, "answer-b": b}
         if wanted is not None:
-            parts["what-the-user-wanted"] = wanted[:ANSWER_CHARS]
-        parts |= {"answer-a": a[:ANSWER_CHARS], "answer-b": b[:ANSWER_CHARS]}
-        parts = {name: self.mask(text) for name, text in parts.items()}
+            answers = {"what-the-user-wanted": wanted} | answers
+        parts = {"conversation": talk[-CONVERSATION_CHARS:]}
+        parts |= {name: self.mask(text)[:ANSWER_CHARS] for name, text in answers.items()}
         # A tag that no text can know, so that none can close it.
         mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
         told = "\n\n".join(f"<{n}-{mark}>\n{text}\n</{n}-{mark}>" for n, text in parts.items())

@@ -96,7 +96,7 @@ def language_of(text: str) -> str:
     Code does not count. A Korean text may hold many English words: a fifth of Hangul makes it
     Korean, as one syllable stands for about three letters.
     """
-    text = _CODE.sub(" ", text)
+    text = unicodedata.normalize("NFC", _CODE.sub(" ", text))
     hangul, latin = len(_HANGUL.findall(text)), len(_LATIN.findall(text))
     foreign = len(_FOREIGN.findall(text))
     if hangul + latin + foreign < 4:

@@ -14,7 +14,7 @@ import pytest
 
 from javis.core.errors import EngineError
 from javis.core.types import Message
-from javis.eval.judge import ChatModel, Judgement, PairJudge
+from javis.eval.judge import ANSWER_CHARS, ChatModel, Judgement, PairJudge
 
 PROMPT = [Message("user", "Which tea?")]
 KEY = "sk-very-secret"
@@ -84,6 +84,9 @@ def test_what_the_judge_reads() -> None:
     assert (part(second, "answer-a"), part(second, "answer-b")) == ("No.", evil)
     judge.compare([Message("user", "x" * 50_000)], "y" * 50_000, "z" * 50_000)
     assert len(asked[-1][-1]["content"]) < 16_000
+    # A number on the edge of what is cut off is masked, not sent by half.
+    judge.compare(prompt[:1], "y" * (ANSWER_CHARS - 8) + "010-1234-5678", "No.")
+    assert "010" not in part(asked[-2], "answer-a")
 
 
 # -- over the wire -----------------------------------------------------------------------------

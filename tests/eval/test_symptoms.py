@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,6 +99,7 @@ def test_what_we_cut_ourselves_is_no_fault() -> None:
     ("text", "language"),
     [
         ("안녕하세요", "ko"),
+        (unicodedata.normalize("NFD", "안녕하세요"), "ko"),
         ("Hello there", "en"),
         ("42", ""),
         (

@@ -205,9 +205,10 @@ class TrainingService:
             job = self._store.jobs.get(job_id)
             if job.state not in TERMINAL:
                 raise AlreadyTraining()
+            # The files first: of a run that is no longer listed nobody would clear them away.
+            # The gate has to know which turns a version learned from, however old its run is.
+            self._supervisor.delete(job_id, keep=run_files.MANIFEST if job.version else "")
             self._store.jobs.remove(job_id)
-        # The gate has to know which turns a version learned from, however old its run is.
-        self._supervisor.delete(job_id, keep=run_files.MANIFEST if job.version else "")
 
     # -- looking on ------------------------------------------------------------------------
 

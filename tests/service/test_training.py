@@ -783,12 +783,24 @@ def test_looking_at_it_and_forgetting_it(make: Make) -> None:
             act(job.id)
 
 
-def test_nothing_stays_of_a_run_that_made_no_version(make: Make) -> None:
+def test_nothing_stays_of_a_run_that_made_no_version(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = make("worse")
     job = site.finished(site.start())
     assert job.state == "rejected"
-    site.training.discard(job.id)
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(site.store.jobs, "remove", dies)
+        with pytest.raises(KeyboardInterrupt):
+            site.training.discard(job.id)
+    # A listed run without files can be forgotten again; files of no run would stay for good.
     assert not site.supervisor.folder(job.id).exists()
+    site.training.discard(job.id)
+    assert site.training.jobs() == []
 
 
 def test_estimate_and_form(make: Make) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,10 +33,16 @@ KNOWN_FAULTS = (
     (("No space left on device", "Errno 28"),
      "The disk is full. Free some space and start again; what was downloaded is kept."),
     (("Temporary failure in name resolution", "Network is unreachable", "ConnectTimeout",
-      "NewConnectionError", "Connection refused", "No matching distribution found",
+      "NewConnectionError", "Connection refused", "connection broken by",
       "Max retries exceeded", "getaddrinfo failed"),
      "The package server could not be reached. The first start needs the internet; "
      "check the connection (or the proxy) and start again."),
+    # After the network: pip ends with this line when it reached no server, too.
+    (("No matching distribution found", "have no matching distributions",
+      "requires a different Python"),
+     "There is no package for this Python ({python}) on this computer. JAVIS needs "
+     "Python 3.11 to 3.14, on Linux (not Alpine), a Mac with an Apple chip or 64-bit Windows "
+     "(not ARM). Get such a Python from python.org, delete the folder .venv and start with it."),
     (("Permission denied", "Errno 13"),
      "A file could not be written. Check that this folder belongs to you."),
 )  # fmt: skip
@@ -69,7 +76,8 @@ def environment() -> Path:
         return Path(sys.executable)
     folder = ROOT / ".venv"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if works(python):
+    # One that an older Python made works, but has no packages.
+    if version_of(python) >= OLDEST_PYTHON:
         return python
     say("Making the environment in .venv …")
     try:
@@ -83,11 +91,17 @@ def environment() -> Path:
     return python
 
 
-def works(python: Path) -> bool:
-    if not python.exists():
-        return False
-    done = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False)
-    return done.returncode == 0
+def version_of(python: Path) -> tuple[int, ...]:
+    """The version its pip names, (3, 11); nothing when either is missing or broken."""
+    try:
+        done = subprocess.run(
+            [python, "-m", "pip", "--version"], capture_output=True, text=True,
+            errors="replace", check=False,
+        )  # fmt: skip
+    except OSError:
+        return ()
+    found = re.search(r"\(python (\d+)\.(\d+)\)", done.stdout)
+    return tuple(map(int, found.groups())) if found and not done.returncode else ()
 
 
 def install(python: Path, *, with_tests: bool) -> None:
@@ -137,7 +151,8 @@ def pip(python: Path, arguments: list[str]) -> None:
     progress("")
     if process.returncode:
         text = "\n".join(tail)
-        raise SetupError(f"{explain(text)}\nThe whole log: {log}\n\n" + "\n".join(tail[-6:]))
+        reason = explain(text).replace("{python}", ".".join(map(str, version_of(python))))
+        raise SetupError(f"{reason}\nThe whole log: {log}\n\n" + "\n".join(tail[-6:]))
     log.unlink(missing_ok=True)
 
 

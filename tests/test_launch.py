@@ -50,10 +50,59 @@ def test_no_network_is_told_in_plain_words(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("PIP_NO_INDEX", "0")
     for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
-    nowhere = ["--index-url", "http://127.0.0.1:9/simple", "--retries", "0", "--timeout", "2"]
+    nowhere = ["--index-url", "http://127.0.0.1:9/simple", "--retries", "1", "--timeout", "2"]
     with pytest.raises(launch.SetupError, match="could not be reached"):
         launch.pip(Path(sys.executable), ["install", *nowhere, "javis-no-such-package"])
     assert (tmp_path / ".venv-install.log").exists()
+
+
+def test_a_missing_package_is_not_blamed_on_the_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The index answers and has nothing for this Python."""
+    monkeypatch.setattr(launch, "ROOT", tmp_path)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_CONSTRAINT"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "torch-2.13.0-cp38-cp38-win_arm64.whl").touch()
+    here = ["--no-index", "--find-links", str(tmp_path)]
+    with pytest.raises(launch.SetupError) as told:
+        launch.pip(Path(sys.executable), ["install", *here, "--target", str(tmp_path), "torch"])
+    version = ".".join(map(str, sys.version_info[:2]))
+    assert f"no package for this Python ({version}) on this computer" in str(told.value)
+    assert "Python 3.11 to 3.14" in str(told.value)
+
+
+def test_an_offline_pip_is_told_by_its_retries() -> None:
+    """It says in the end that there is no package, too."""
+    retry = "WARNING: Retrying (Retry(total=0)) after connection broken by 'ReadTimeoutError()'"
+    last = "ERROR: No matching distribution found for torch==2.13.0"
+    assert "could not be reached" in launch.explain(f"{retry}\n{last}")
+    assert "no package for this Python" in launch.explain(last)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script stands in for Python")
+@pytest.mark.parametrize(("version", "kept"), [("3.10", False), ("3.11", True), ("broken", False)])
+def test_an_environment_of_too_old_a_python_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str, kept: bool
+) -> None:
+    made: list[Path] = []
+
+    class Builder:
+        def __init__(self, **_: object) -> None: ...
+
+        def create(self, folder: Path) -> None:
+            made.append(folder)
+
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\necho 'pip 23.0 from /x/pip (python {version})'\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(launch, "ROOT", tmp_path)
+    monkeypatch.setattr(launch.venv, "EnvBuilder", Builder)
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    assert launch.environment() == python
+    assert made == ([] if kept else [tmp_path / ".venv"])
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from javis.eval.checks.text import sentences_of
 _TAIL = re.compile(r"[^가-힣]+\Z")
 _HANGUL = re.compile(r"[가-힣]")
 _FIRST = ord("가")
-_B, _M = 17, 16
-"""Numbers of the final consonants ㅂ and ㅁ within a syllable."""
+_B, _M, _SS = 17, 16, 20
+"""Numbers of the final consonants ㅂ, ㅁ and ㅆ within a syllable."""
 _NOUNS_IN_YO = (
     *("필요", "중요", "개요", "수요", "동요", "민요", "주요", "소요", "긴요", "불필요", "강요"),
 )
@@ -38,9 +38,23 @@ _CASUAL = (
 )
 
 _GREETING = {
-    "polite": ("안녕하세요", "안녕하십니까", "네", "예", "저기요", "여보세요"),
-    "casual": ("안녕", "응", "어", "야", "얘", "그래", "그치"),
+    "polite": ("안녕하세요", "안녕하십니까"),
+    # 고마워 and 축하해 have an ending of their own.
+    "casual": ("안녕", "오랜만", "미안", "땡큐"),
 }
+_REPLY = {
+    "polite": ("네", "예", "저기요", "여보세요"),
+    "casual": ("응", "어", "야", "얘", "그래", "그치"),
+}
+_ADVERBS = ("그럭저럭", "별로", "아직", "물론", "그냥")
+"""Words that answer by themselves; only polite speech adds 요 to them."""
+_GOING_ON = ("고", "서", "며", "니까", "는데", "은데", "려")
+"""Endings after which the sentence goes on."""
+_SURE = re.compile(
+    r"(?:[가하보오놀먹나쉬]자|냐|잖아|거든|구나|[싶좋많없]다|[한간운는]다|[먹싶없늦]어|[좋많괜찮]아"
+    r"|[이거뭐]야|줘|봐|(?<![타샤파])워|(?<![새올오피이동서남])해|잘 ?[가자])\Z"
+)
+"""Endings of verbs that few nouns share."""
 _EXCLAIMED = ("아", "와", "우와", "오", "음", "자", "앗", "아이고", "하하", "파이팅", "화이팅")
 _VOCATIVE = re.compile(
     r"(?:\S+ )?(?:[가-힣]+(?:님|씨|께)|[가-힣]*(?:여러분|할아버지|할머니|아버지|어머니|아빠|엄마))"
@@ -67,19 +81,49 @@ def register(text: str, *, level: str) -> bool:
 def _ending(sentence: str, level: str) -> str:
     """The sentence up to its ending: "나가자, 응?" ends in 자, and "안녕!" says nothing."""
     kin = {"formal": "polite", "friendly": "polite"}.get(level, level)
-    said = (*_GREETING.get(kin, ()), *_EXCLAIMED)
-    for part in reversed(re.split(r"[,，]", sentence)):
-        bare = _TAIL.sub("", part).strip()
-        if bare and bare not in said and not _VOCATIVE.fullmatch(bare):
-            return bare
-    return ""
+    greetings = _GREETING.get(kin, ())
+    idle = (*_REPLY.get(kin, ()), *_EXCLAIMED)
+    parts = [_TAIL.sub("", part).strip() for part in re.split(r"[,，]", sentence)]
+    parts = [p for p in parts if p and p not in idle and not _VOCATIVE.fullmatch(p)]
+    while parts and (parts[-1] in greetings or _is_afterthought(parts, greetings)):
+        parts.pop()
+    return parts[-1] if parts else ""
+
+
+def _is_afterthought(parts: list[str], greetings: tuple[str, ...]) -> bool:
+    """The last part of "가자, 초코!" or "잘 지냈어, 요즘?": a word or two without an ending, after
+    a part that has one or greets."""
+    *before, last = parts
+    if not before or len(last.split()) > 2 or _has_ending(last):
+        return False
+    return before[-1] in greetings or _closes(before[-1])
+
+
+def _has_ending(part: str) -> bool:
+    return formal(part) or friendly(part) or plain(part) or casual(part) or _is_note(part)
+
+
+def _is_note(part: str) -> bool:
+    """Nominal beyond doubt: 요즘 and 아기 only look so."""
+    return part.endswith(("음", "함", "됨", "임", "하기", "것"))
+
+
+def _closes(part: str) -> bool:
+    """Has the ending of a sentence. One word alone needs a sure one, as 사과 and 바다 in a list of
+    nouns look like verbs."""
+    if part.endswith(_GOING_ON) or not _has_ending(part):
+        return False
+    sure = formal(part) or friendly(part) or bool(_SURE.search(part))
+    return sure or " " in part or any(_final(c) == _SS for c in part[:-1])
 
 
 def _is(level: str, ending: str) -> bool:
     if level == "polite":
         return formal(ending) or friendly(ending)
     if level == "casual":
-        return not formal(ending) and not friendly(ending) and (plain(ending) or casual(ending))
+        if formal(ending) or friendly(ending):
+            return False
+        return plain(ending) or casual(ending) or ending.split(" ")[-1] in _ADVERBS
     return {"formal": formal, "friendly": friendly, "plain": plain, "nominal": nominal}[level](
         ending
     )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from javis.eval.checks.letters import EMOJI
 from javis.eval.checks.text import bullets_of, lines_of, numbered_of, within
 
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(\S.*?)[ \t]*#*$", re.MULTILINE)
@@ -13,6 +14,8 @@ _BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*")
 _ITALIC = re.compile(r"(?<![*\w])\*(?=[^\s*])([^*\n]+?)(?<=[^\s*])\*(?![*\w])")
 _PLACEHOLDER = re.compile(r"\[[^\[\]\n]*[^\W_][^\[\]\n]*\](?!\()")
 _HASHTAG = re.compile(r"(?<![\w#&])#[^\W\d_]\w*")
+_BEFORE_NAME = re.compile(rf"(?:#{{1,6}}\s+|\d+[.)]\s+|[\[【<〈■●*_\s]|{EMOJI.pattern})+")
+_AFTER_NAME = ":：]】>〉■●*_ "
 _MARKUP = re.compile(r"\*\*|^#{1,6}\s|^\s*[-*•+]\s|^\s*\d+[.)]\s|```|`|^\s*\|", re.MULTILINE)
 
 
@@ -38,7 +41,8 @@ def sections(text: str, *, names: Sequence[str], points: int | None = None) -> b
     """Each name heads a section of its own, in this order, and something follows each, or so many
     bullet points.
 
-    Heads a section: alone on its line, but for `#`, `**`, a number before and a colon after.
+    Heads a section: alone on its line, but for `#`, `**`, a number, an emoji, ■ or ● before, a
+    colon after, and brackets around.
     """
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     heads = [_bare(line) for line in lines]
@@ -114,8 +118,8 @@ def plain(text: str) -> bool:
 
 
 def _bare(line: str) -> str:
-    line = re.sub(r"^(?:#{1,6}\s+|\d+[.)]\s+)", "", line.strip()).strip("*_ ")
-    return line.rstrip(":：").strip("*_ ").casefold()
+    before = _BEFORE_NAME.match(line)
+    return line[before.end() if before else 0 :].rstrip(_AFTER_NAME).casefold()
 
 
 def _has_label(line: str, label: str) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from javis.eval.checks.letters import unlabelled
 from javis.eval.checks.text import lines_of, paragraphs_of, sentences_of, within, words_of
 
 
@@ -33,9 +36,13 @@ def each_line(
     max_words: int | None = None,
     min_characters: int = 1,
     max_characters: int | None = None,
+    letters: Sequence[str] = (),
 ) -> bool:
-    """Every line that says something; characters count without white space."""
+    """Every line that says something; characters count without white space. With the `letters` of
+    an acrostic their labels, which it allows, do not count."""
     found = lines_of(text)
+    for at, letter in enumerate(letters[: len(found)]):
+        found[at] = unlabelled(found[at], letter)
     return bool(found) and all(
         within(len(words_of(line)), min_words, max_words)
         and within(len("".join(line.split())), min_characters, max_characters)

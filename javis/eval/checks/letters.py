@@ -15,7 +15,7 @@ _SMALL_WORDS = frozenset(
         *("to", "for", "by", "with", "from", "as", "is", "vs", "via"),
     )
 )
-_EMOJI = re.compile(
+EMOJI = re.compile(
     # A flag is two letters, a keycap a digit in a box.
     "[\U0001f1e6-\U0001f1ff]{2}|[0-9#*]\ufe0f?\u20e3|"
     "[\U0001f300-\U0001faff\u2600-\u27bf\u2b50\u2b55\u231a\u231b\u23e9-\u23fa]"
@@ -82,14 +82,14 @@ def count_of(text: str, *, character: str, min: int = 1, max: int | None = None)
 
 def emoji(text: str, *, min: int = 1, max: int | None = None) -> bool:
     """Joined ones, and ones with a skin colour, count once."""
-    return within(len(_EMOJI.findall(text)), min, max)
+    return within(len(EMOJI.findall(text)), min, max)
 
 
 def acrostic(text: str, *, letters: Sequence[str]) -> bool:
     """As many lines as letters, each beginning with its own; a label such as `봄:` or `1.` before
     the line does not count."""
     lines = [
-        _unlabelled(line, letter) for line, letter in zip(lines_of(text), letters, strict=False)
+        unlabelled(line, letter) for line, letter in zip(lines_of(text), letters, strict=False)
     ]
     return len(lines_of(text)) == len(letters) and all(
         line[:1].casefold() == letter.casefold() and sum(c.isalnum() for c in line) > 1
@@ -146,10 +146,11 @@ def _entry(part: str) -> str:
     return part.strip(" .,*\"'\n").casefold()
 
 
-def _unlabelled(line: str, letter: str) -> str:
+def unlabelled(line: str, letter: str) -> str:
+    """The line without a list mark, `**`, and the letter as a label before it."""
     line = re.sub(r"^(?:[-*•]|\d+[.)])\s+", "", line).replace("**", "")
     label = re.match(
-        rf"[\[(\"']?{re.escape(letter)}[\])\"']?\s*[:：-]\s*(?=\S)", line, re.IGNORECASE
+        rf"[\[(\"']?{re.escape(letter)}[\])\"']?\s*[:：–—-]\s*(?=\S)", line, re.IGNORECASE
     )
     return (line[label.end() :] if label else line).lstrip("\"'“‘")
 

@@ -1,13 +1,43 @@
-// The composer: it never loses a word. What is typed stays per conversation until it is stored.
+// The composer: it never loses a word. What is typed stays per conversation until it is stored, over
+// a reload as well, and goes with the tab.
 
-const drafts = new Map();
+const DRAFTS = "jv-drafts";
+const drafts = new Map(keptDrafts());
 const area = () => $("jv-text");
+// A conversation that was clicked has the composer at once, before it is there.
+const draftKey = () => S.opening ?? S.id;
+
+function keptDrafts() {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(DRAFTS) || "[]");
+    sessionStorage.removeItem(DRAFTS);
+    return kept;
+  } catch {
+    return [];
+  }
+}
+
+function leaveDrafts() {
+  keepDraft();
+  try {
+    if (drafts.size) sessionStorage.setItem(DRAFTS, JSON.stringify([...drafts]));
+  } catch {
+    // A browser that keeps nothing.
+  }
+}
+
+// An answer being corrected, a thumb being explained: of that a reload would leave nothing.
+function warnOfLoss(e) {
+  const editing = [...document.querySelectorAll("#jv-turns .jv-editor textarea")].some((box) => box.value.trim() !== box.dataset.was?.trim());
+  const explaining = [...document.querySelectorAll("#jv-turns .jv-panel")].some((panel) => panel.jvUnsaved?.());
+  if (editing || explaining) e.preventDefault();
+}
 
 // True while an input method composes a syllable: that Enter ends the syllable, not the message.
 const composing = (e) => e.isComposing || e.keyCode === 229;
 
 function buildComposer() {
-  const text = area()?.value ?? drafts.get(S.id) ?? "";
+  const text = area()?.value ?? drafts.get(draftKey()) ?? "";
   const box = el("textarea", { id: "jv-text", rows: "1", placeholder: t("composer.placeholder"), "aria-label": t("composer.label"), enterkeyhint: "send", oninput: grow, onkeydown: onKey });
   place("jv-input").replaceChildren(el("div", { id: "jv-notice", role: "alert" }), box);
   box.value = text;
@@ -45,7 +75,7 @@ function paintComposer() {
 function onKey(e) {
   if (e.key === "Enter" && !e.shiftKey && !composing(e)) {
     e.preventDefault();
-    if (!S.answering) send(area().value, true);
+    if (!S.answering || S.opening) send(area().value, true);
   } else if (e.key === "ArrowUp" && !area().value && !composing(e)) {
     const last = latest();
     if (!last?.about) return;
@@ -60,11 +90,17 @@ function focusComposer() {
 
 // At once where nothing stands open: a click that follows must find the message on its way.
 async function send(text, typed = false, drop = 0) {
-  if (S.answering || !text.trim()) return;
+  if (!text.trim()) return;
+  if (S.opening) S.sendWhenOpen = typed;
+  if (S.opening || S.answering) return;
   const blind = openBlind();
-  if (blind && !(await passOver(blind))) return;
+  if (blind) {
+    const asked = S.open;
+    if (!(await passOver(blind)) || asked !== S.open || S.answering) return;
+  }
   hideNotice();
-  if (typed) {
+  // What was typed while the server was asked is another message.
+  if (typed && (!blind || area().value === text)) {
     area().value = "";
     drafts.delete(S.id);
     grow();
@@ -79,10 +115,10 @@ function giveBack(stream, error) {
   const here = stream.opened === S.open;
   if (stream.op === "reply") {
     const key = stream.data.conversation;
-    const typed = key === S.id ? area().value : drafts.get(key) || "";
+    const typed = key === draftKey() ? area().value : drafts.get(key) || "";
     const whole = typed.trim() ? `${stream.data.text}\n${typed}` : stream.data.text;
     drafts.set(key, whole);
-    if (key === S.id) area().value = whole;
+    if (key === draftKey()) area().value = whole;
   } else if (stream.op === "edit" && here) {
     editMessage(stream.data.turn);
     const box = nodeOf(stream.data.turn)?.querySelector(".jv-user textarea");
@@ -106,11 +142,11 @@ function giveBack(stream, error) {
   if (stream.op === "reply") focusComposer();
 }
 
-const keepDraft = () => area() && (area().value.trim() ? drafts.set(S.id, area().value) : drafts.delete(S.id));
+const keepDraft = () => area() && (area().value.trim() ? drafts.set(draftKey(), area().value) : drafts.delete(draftKey()));
 
 function giveDraft() {
   if (!area()) return;
-  area().value = drafts.get(S.id) || "";
+  area().value = drafts.get(draftKey()) || "";
   grow();
 }
 

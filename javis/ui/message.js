@@ -120,8 +120,9 @@ const turnOf = (id) => S.turns.find((x) => x.id === id);
 const nodeOf = (id) => document.querySelector(`#jv-turns > [data-turn-id="${CSS.escape(id)}"]`);
 
 async function selectTurn(id) {
+  const asked = S.open;
   const view = await attempt(() => call("select", { turn: id, turns: S.window }));
-  if (!view) return;
+  if (!view || asked !== S.open) return;
   takeView(view);
   drawThread();
 }
@@ -143,7 +144,7 @@ async function branch(id) {
 
 function editor(text, saveKey, save, close) {
   const area = el("textarea", { rows: "1", "aria-label": t("msg.edit") });
-  area.value = text;
+  area.value = area.dataset.was = text;
   const grow = () => {
     area.style.height = "auto";
     area.style.height = `${Math.min(area.scrollHeight + 2, innerHeight * 0.5)}px`;
@@ -151,7 +152,7 @@ function editor(text, saveKey, save, close) {
   const done = () => area.value.trim() && save(area.value);
   area.addEventListener("input", grow);
   area.addEventListener("keydown", (e) => {
-    if (e.key === "Escape") {
+    if (e.key === "Escape" && !composing(e)) {
       e.stopPropagation();
       close();
     } else if (e.key === "Enter" && (e.ctrlKey || e.metaKey) && !composing(e)) {

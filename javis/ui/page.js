@@ -44,6 +44,7 @@ function aboutModel(button) {
   const box = el("div", { class: "jv-pop", role: "dialog", "aria-label": t("about.title"), tabindex: "-1" }, el("dl", { class: "jv-details" }, rows.map(([k, v]) => el("div", {}, el("dt", {}, t(k)), el("dd", {}, v)))), el("p", {}, t("about.bigger")));
   const close = (e) => {
     if (e.type === "keydown" ? e.key === "Escape" : !box.contains(e.target)) {
+      if (e.type === "keydown") e.stopPropagation();
       box.remove();
       removeEventListener("pointerdown", close, true);
       removeEventListener("keydown", close, true);
@@ -60,6 +61,9 @@ function aboutModel(button) {
 }
 
 function logOut() {
+  // Of another user's words nothing stays in the tab.
+  drafts.clear();
+  area().value = "";
   const form = document.body.appendChild(el("form", { method: "post", action: "logout" }));
   form.submit();
 }
@@ -145,7 +149,7 @@ function onPageKey(e) {
   if (e.key === "Escape" && !composing(e)) {
     if (document.body.classList.contains("jv-drawer")) closeDrawer();
     else if (document.body.classList.contains("jv-advanced-open")) toggleAdvanced();
-    else if (S.answering) stopAnswer();
+    else if (S.answering && V.tab === "chat" && !dialogOpen() && !e.target.closest("#jv-side, dialog")) stopAnswer();
   } else if (e.key.toLowerCase() === "o" && e.shiftKey && (e.ctrlKey || e.metaKey)) {
     e.preventDefault();
     newChat();
@@ -175,6 +179,8 @@ async function start() {
   Object.assign(document.body.dataset, { tab: "chat", section: "" });
   document.body.classList.toggle("jv-side-hidden", remembered.get("sidebar") === "hidden");
   addEventListener("keydown", onPageKey);
+  addEventListener("pagehide", leaveDrafts);
+  addEventListener("beforeunload", warnOfLoss);
   buildThread();
   jvWires.draw = drawMarkdown;
   jvWires.calls.watch("value", () => onReply(jvWires.calls.props.value));
@@ -199,7 +205,8 @@ async function start() {
   addEventListener("popstate", followAddress);
   const wanted = new URL(location.href).searchParams.get("c") || remembered.get("conversation");
   showPrompt();
-  if (wanted) await openConversation(wanted, { quiet: true });
+  // Who has sent a message already stays with it.
+  if (wanted && !S.streams.size && !S.id) await openConversation(wanted, { quiet: true, typed: true });
   else drawThread();
   focusComposer();
   startPulse();

@@ -8,6 +8,8 @@ const S = {
   earlier: 0,
   window: 40,
   answering: false,
+  opening: null, // the conversation that was clicked, until it is there
+  sendWhenOpen: false,
   streams: new Map(), // running answers of this page, by call
   model: null,
   admin: false,
@@ -122,14 +124,27 @@ function takeView(view) {
   const url = new URL(location.href);
   url.searchParams.set("c", view.id);
   history.replaceState(null, "", url);
-  if (view.answering && !live) setTimeout(() => S.id === view.id && refresh(), 1000);
+  if (view.answering && !live) lookAgain(1000);
+}
+
+// An answer that another tab asked for, or this one before a reload, is looked at until it ends.
+let looking;
+
+function lookAgain(ms) {
+  const asked = S.open;
+  clearTimeout(looking);
+  looking = setTimeout(() => asked === S.open && S.answering && refresh(), ms);
 }
 
 async function refresh() {
   const asked = S.open;
-  if (!S.id) return;
+  if (!S.id || S.opening) return;
   const view = await attempt(() => call("view", { conversation: S.id, turns: S.window }));
-  if (!view || asked !== S.open) return;
+  if (asked !== S.open) return;
+  if (!view) {
+    if (![...S.streams.values()].some(isShown)) lookAgain(3000);
+    return;
+  }
   takeView(view);
   drawThread();
 }
@@ -140,9 +155,13 @@ function showPrompt() {
   jvWires.calls.trigger("prompt");
 }
 
-async function openConversation(id, { quiet = false } = {}) {
+// `typed`: what stands in the composer was typed for this conversation, as after a reload.
+async function openConversation(id, { quiet = false, typed = false } = {}) {
   const asked = ++S.open;
-  keepDraft();
+  if (!typed) keepDraft();
+  S.opening = id;
+  S.sendWhenOpen = false;
+  if (!typed || !area().value.trim()) giveDraft();
   S.window = 40;
   closeDrawer();
   hideNotice();
@@ -150,31 +169,32 @@ async function openConversation(id, { quiet = false } = {}) {
     const view = await call("view", { conversation: id, turns: S.window });
     if (asked !== S.open) return;
     for (const node of [...$("jv-turns").children]) node.remove();
+    S.opening = null;
     takeView(view);
     showPrompt();
-    giveDraft();
     drawThread({ follow: true });
     drawList();
     if (!quiet) showTab("chat");
     focusComposer();
+    if (S.sendWhenOpen) send(area().value, true);
   } catch (error) {
     if (asked !== S.open) return;
     if (!quiet) notice(error.message);
-    newChat({ quiet });
+    newChat({ quiet, typed: true });
   }
 }
 
-function newChat({ quiet = false } = {}) {
+function newChat({ quiet = false, typed = false } = {}) {
   S.open++;
-  keepDraft();
-  Object.assign(S, { id: null, title: "", turns: [], earlier: 0, answering: false });
+  if (!typed) keepDraft();
+  Object.assign(S, { id: null, opening: null, title: "", turns: [], earlier: 0, answering: false });
   remembered.set("conversation", null);
   const url = new URL(location.href);
   url.searchParams.delete("c");
   history.replaceState(null, "", url);
   hideNotice();
   showPrompt();
-  giveDraft();
+  if (!typed || !area().value.trim()) giveDraft();
   drawThread();
   drawList();
   closeDrawer();
@@ -192,6 +212,7 @@ const isShown = (stream) => stream.opened === S.open || (stream.conversation !==
 
 // `op`: reply, again or edit. The turn is drawn at once; the server's first frame names it.
 function ask(op, data, shownText, cutAt = null) {
+  if (S.opening) return;
   const id = `s${++answers}-${Date.now().toString(36)}`;
   const pending = { id: `pending:${id}`, user: shownText, reply: "", finish: null, answers: [], edits: [], feedback: null, about: null };
   const kept = S.turns;
@@ -332,7 +353,10 @@ function endRefused(stream, error) {
 async function stopAnswer() {
   const stream = [...S.streams.values()].find(isShown);
   if (stream && !stream.named) S.stopWanted = stream.id;
-  else if (S.id) await attempt(() => call("stop", { conversation: S.id }));
+  else if (S.id) {
+    await attempt(() => call("stop", { conversation: S.id }));
+    if (!stream) await refresh();
+  }
 }
 
 async function stopStream(stream) {

@@ -92,11 +92,12 @@ function openPanel(id, typed = typedIn(id)) {
     el("div", { class: "jv-row" }, el("span", { class: "jv-hint" }, t("thumb.optional")), el("button", { class: "jv-primary", onclick: save }, t("save"))),
   );
   panel.addEventListener("keydown", (e) => {
-    if (e.key === "Escape") {
+    if (e.key === "Escape" && !composing(e)) {
       e.stopPropagation();
       close();
     } else if (e.key === "Enter" && e.target === comment && !composing(e)) save();
   });
+  panel.jvUnsaved = () => comment.value.trim() !== said.trim() || area.value.trim() !== (correction ?? turn.reply).trim();
   panel.jvTyped = () => ({ reasons: [...chosen], said: comment.value, wanted: area.value, open: wanted.open });
   nodeOf(id).querySelector(".jv-slot").append(panel);
   panel.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });

@@ -223,6 +223,91 @@ def test_a_sent_draft_does_not_come_back(open_page: Open) -> None:
     expect(page.locator(TEXT)).to_have_value("")
 
 
+def test_a_draft_outlives_a_reload(open_page: Open) -> None:
+    page = open_page(user="redraft")
+    chat(page, "an old chat")
+    page.fill(TEXT, "not sent yet")
+    page.reload()
+    expect(last_turn(page).locator(".jv-bubble")).to_have_text("an old chat")
+    expect(page.locator(TEXT)).to_have_value("not sent yet")
+    page.press(TEXT, "Enter")
+    expect(last_turn(page).locator(".jv-bubble")).to_have_text("not sent yet")
+    answered(page)
+    page.reload()
+    expect(page.locator(".jv-turn")).to_have_count(2)
+    expect(page.locator(TEXT)).to_have_value("")
+
+
+def test_what_is_typed_right_after_a_click_belongs_to_the_chat_that_was_clicked(
+    open_page: Open,
+) -> None:
+    page = open_page(user="quick")
+    chat(page, "the old chat")
+    page.click("#jv-new")
+    page.fill(TEXT, "for a new one")
+    # Faster than any hand: before the server has told what is in the chat.
+    page.evaluate("""() => {
+        document.querySelector(".jv-open").click();
+        const box = document.getElementById("jv-text");
+        box.value = "for the old one";
+        box.dispatchEvent(new Event("input", { bubbles: true }));
+        box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+    }""")
+    expect(last_turn(page).locator(".jv-bubble")).to_have_text("for the old one")
+    expect(page.locator(".jv-turn")).to_have_count(2)
+    answered(page)
+    page.click("#jv-new")
+    expect(page.locator(TEXT)).to_have_value("for a new one")
+
+
+def test_words_typed_while_the_page_starts_stay(open_page: Open) -> None:
+    page = open_page(user="early")
+    chat(page, "the old chat")
+    page.reload(wait_until="commit")
+    page.locator(TEXT).press_sequentially("as soon as I can")
+    page.wait_for_selector("body.jv-booted")
+    expect(last_turn(page).locator(".jv-bubble")).to_have_text("the old chat")
+    expect(page.locator(TEXT)).to_have_value("as soon as I can")
+
+
+def test_escape_elsewhere_stops_no_answer(open_page: Open) -> None:
+    page = open_page(user="elsewhere")
+    say(page, "count for me")
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("3 4 5")
+    page.focus("#jv-search")
+    page.keyboard.press("Escape")
+    page.click("#jv-model")
+    page.keyboard.press("Escape")
+    expect(page.locator(".jv-pop")).to_have_count(0)
+    page.wait_for_timeout(300)
+    expect(page.locator("#jv-send.is-stop")).to_be_visible()
+    page.focus(TEXT)
+    page.keyboard.press("Escape")
+    expect(answered(page).locator(".jv-note")).to_contain_text("Stopped.")
+
+
+def test_a_look_at_a_running_answer_that_fails_is_not_the_last(open_page: Open) -> None:
+    page = open_page(user="lookagain")
+    say(page, "count slowly")
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("1 2 3")
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(last_turn(other).locator(".jv-note")).to_contain_text("Answering")
+    # As when the computer slept: one call comes to nothing.
+    other.evaluate("""() => {
+        const wire = window.jvWires.calls, real = wire.trigger.bind(wire);
+        wire.trigger = (name, data) => {
+            const broken = data?.kind === "view" && !window.jvFailed;
+            window.jvFailed ||= broken;
+            return real(name, broken ? { ...data, conversation: "c_gone" } : data);
+        };
+    }""")
+    other.wait_for_function("() => window.jvFailed")
+    page.keyboard.press("Escape")
+    expect(last_turn(other).locator(".jv-note")).to_contain_text("Stopped.")
+    expect(other.locator("#jv-send.is-stop")).to_have_count(0)
+
+
 def test_a_refused_message_goes_back_to_its_writer(open_page: Open) -> None:
     page = open_page(user="refused")
     page.click("#jv-tune")

@@ -175,6 +175,20 @@ function toast(text, action = null, ms = action ? 9000 : 3500) {
   setTimeout(close, ms);
 }
 
+// A file to a route of the server. No answer, or one that is no JSON (a proxy's page), is said too.
+async function upload(path, type, body) {
+  let answer;
+  let said;
+  try {
+    answer = await fetch(path, { method: "POST", headers: { "Content-Type": type }, body });
+    said = await answer.json();
+  } catch {
+    throw new CallError({ code: "unreachable", message: t("unreachable") });
+  }
+  if (!answer.ok) throw new CallError({ code: said?.error?.code, message: said?.error?.message || t("unreachable") });
+  return said;
+}
+
 async function attempt(work) {
   try {
     return await work();

@@ -24,6 +24,23 @@ const OPENED = /^(?:\\\((?!\s*\\\))|\\\[(?![\s\d,xX]*\\\])|\$\$(?=\n|[^\s$]))/;
 const CLOSES = { "\\(": "\\)", "\\[": "\\]", $$: "$$" };
 const isUnclosed = (text) => OPENED.test(text) && !text.includes(CLOSES[text.slice(0, 2)], 2);
 
+// Also Hangul is a word: no "_" inside one begins or ends anything.
+const IN_WORD = /[\p{L}\p{N}_]$/u;
+
+// A bare address ends where Korean or Chinese goes on without a space: "https://a.kr에서" is a.kr.
+// A host of such letters ("https://한글.한국") has labels that are wholly so, at most one before.
+const CJK = "\\p{sc=Hangul}\\p{sc=Han}\\p{sc=Hira}\\p{sc=Kana}ー";
+const CJK_HOST = `(?:[a-z0-9-]+\\.)?[${CJK}][${CJK}0-9-]*(?:\\.(?:[${CJK}][${CJK}0-9-]*|[a-z0-9-]+))*(?::\\d+)?`;
+const HOST = `(?:(?![${CJK}])[\\p{L}\\p{M}\\p{N}_.:@%~+-])*(?![${CJK}])[\\p{L}\\p{M}\\p{N}_-]`;
+// In a path they may stand, in brackets, too; but a particle after ASCII at the very end is text.
+const IN_PATH = "[^\\s<>\"'`()[\\]]";
+const AT_END = "[^\\s<>\"'`()[\\].,;:!?]";
+const PARTICLE = `(?:(?:에서|으로|에|로)[는도]?|[을를은는이가와과의도])(?!${AT_END})`;
+const NO_PARTICLE = `(?!(?<=[a-z0-9)])${PARTICLE})`;
+const IN_BRACKETS = "\\([^\\s<>\"'`()]*\\)";
+const PATH = `[/?#](?!${PARTICLE})(?:${IN_BRACKETS}|${NO_PARTICLE}${IN_PATH})*(?:${IN_BRACKETS}|${NO_PARTICLE}${AT_END})`;
+const BARE = new RegExp(`^https?://(?:${CJK_HOST}|${HOST})(?:${PATH}|/)?`, "iu");
+
 // Tried in order at each place; each gives [node, length] or null.
 const INLINE = [
   [DISPLAYED, (m) => formula(m[0], m[1] ?? m[2], true), AFTER_DOLLAR],
@@ -36,12 +53,12 @@ const INLINE = [
   ],
   [/^\[((?:[^[\]]|\[[^\]]*\])*)\]\(\s*<?([^\s)>]*)>?(?:\s+"[^"]*")?\s*\)/, (m, d) => link(m[2], inline(m[1], d + 1))],
   [/^<((?:https?:\/\/|mailto:)[^\s<>]+)>/i, (m) => link(m[1], [m[1]])],
-  [/^https?:\/\/[^\s<>"'`)\]]*[^\s<>"'`)\].,;:!?]/i, (m) => link(m[0], [m[0]])],
+  [BARE, (m) => link(m[0], [m[0]])],
   [/^\*\*\*(?=\S)([\s\S]*?\S)\*\*\*/, (m, d) => el("strong", {}, el("em", {}, inline(m[1], d + 1)))],
   [/^\*\*(?=\S)([\s\S]*?\S)\*\*(?!\*)/, (m, d) => el("strong", {}, inline(m[1], d + 1))],
-  [/^__(?=\S)([\s\S]*?\S)__(?!\w)/, (m, d) => el("strong", {}, inline(m[1], d + 1)), /\w$/],
+  [/^__(?=\S)([\s\S]*?\S)__(?![\p{L}\p{N}_])/u, (m, d) => el("strong", {}, inline(m[1], d + 1)), IN_WORD],
   [/^\*(?=[^\s*])([\s\S]*?[^\s*])\*(?!\*)/, (m, d) => el("em", {}, inline(m[1], d + 1))],
-  [/^_(?=[^\s_])([\s\S]*?[^\s_])_(?!\w)/, (m, d) => el("em", {}, inline(m[1], d + 1)), /\w$/],
+  [/^_(?=[^\s_])([\s\S]*?[^\s_])_(?![\p{L}\p{N}_])/u, (m, d) => el("em", {}, inline(m[1], d + 1)), IN_WORD],
   [/^~~(?=\S)([\s\S]*?\S)~~/, (m, d) => el("del", {}, inline(m[1], d + 1))],
   [/^ *\n/, () => el("br")],
 ];
@@ -98,7 +115,7 @@ function inline(text, depth = 0) {
 const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([^`]*)$/;
 const ITEM = /^( *)([-*+]|\d{1,9}[.)])(?:\s+|$)/;
 const RULE = /^ {0,3}([-*_])(?:\s*\1){2,}\s*$/;
-const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
+const HEADING = /^ {0,3}(#{1,6})\s+(.*?)(?:\s+#+)?\s*$/;
 const FORMULA = /^\s*(?:\$\$(?!\$)|\\\[(?![\s\d,xX]*\\\]))/;
 const TABLE_RULE = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
 

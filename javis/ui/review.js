@@ -20,6 +20,7 @@ const R = {
   filtersOpen: {}, // by mode, once the user folded or unfolded them
   sent: null, // the decision that is being stored
   editing: false,
+  draft: null, // what was written in a card before the page was drawn anew
   state: "new", // new, loading, ready or failed
   failure: "",
   seq: 0, // counts loads, so that a late answer of an earlier one is dropped
@@ -103,6 +104,7 @@ function drawReview() {
   if (!host || V.tab !== "review") return;
   if (!$("jv-review-body") || host.jvLang !== lang) {
     host.jvLang = lang;
+    keepEdit();
     host.replaceChildren(
       el(
         "div",
@@ -127,7 +129,9 @@ function drawReview() {
   if (busy) return body.firstChild ? undefined : body.replaceChildren(skeleton());
   if (R.state === "failed") return body.replaceChildren(failed(R.failure, () => loadReview())), foot.replaceChildren();
   if (!R.rows.length) return body.replaceChildren(nothingToReview()), foot.replaceChildren();
-  return reviewMode() === "list" ? drawRows() : drawCard();
+  if (reviewMode() === "list") return drawRows();
+  drawCard();
+  return R.draft?.id === row()?.id ? editCard() : undefined;
 }
 
 const skeleton = () => el("div", { class: "jv-skeleton", role: "status", "aria-label": t("loading") }, [70, 92, 84, 40].map((w) => el("i", { style: `width:${w}%` })));
@@ -179,6 +183,19 @@ function switchMode(name) {
 
 // Filters ------------------------------------------------------------------------------------
 
+// A day is the reader's own, as the cards show it; the filters hold its first or last moment.
+function edgeOf(day, end) {
+  const at = new Date(`${day}T00:00`);
+  if (end) at.setDate(at.getDate() + 1);
+  return day && new Date(at.getTime() - (end ? 1 : 0)).toISOString();
+}
+
+function dayOfEdge(moment) {
+  const at = new Date(moment);
+  const two = (n) => String(n).padStart(2, "0");
+  return moment && `${String(at.getFullYear()).padStart(4, "0")}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}
+
 function select(label, value, options, onchange) {
   const box = el("select", { class: "jv-select", "aria-label": label, title: label, onchange: (e) => onchange(e.target.value) }, options.map(([v, words]) => el("option", { value: v }, words)));
   box.value = value;
@@ -203,8 +220,8 @@ function drawFilters() {
   });
   words.value = R.filters.text;
   const day = (name, label) => {
-    const box = el("input", { type: "date", class: "jv-field", "aria-label": t(label), title: t(label), onchange: (e) => filterReview({ [name]: e.target.value }) });
-    box.value = R.filters[name];
+    const box = el("input", { type: "date", class: "jv-field", max: "9999-12-31", "aria-label": t(label), title: t(label), onchange: (e) => filterReview({ [name]: edgeOf(e.target.value, name === "until") }) });
+    box.value = dayOfEdge(R.filters[name]);
     return box;
   };
   const some = (name, values) => [["", t(`review.any_${name}`)], ...values.map((v) => [v, t(`${name}.${v}`)])];

@@ -11,8 +11,10 @@ function editCard() {
     return area;
   };
   const message = whole.prompt.at(-1)?.content ?? "";
-  const user = box("review.edit_message", message);
-  const target = box("review.edit_answer", whole.target ?? whole.reply);
+  const draft = R.draft?.id === whole.id ? R.draft : null;
+  R.draft = null;
+  const user = box("review.edit_message", draft?.user ?? message);
+  const target = box("review.edit_answer", draft?.target ?? whole.target ?? whole.reply);
   const close = () => {
     R.editing = false;
     drawReview();
@@ -45,6 +47,15 @@ function editCard() {
   fit(target);
   target.focus();
   target.setSelectionRange(0, 0);
+}
+
+// What is being written is kept while the page is drawn anew in the other language.
+function keepEdit() {
+  const form = R.editing && document.querySelector("#jv-review-body .jv-edit-card");
+  R.editing = false;
+  if (!form) return;
+  const [user, target] = [...form.querySelectorAll("textarea")].map((area) => area.value);
+  R.draft = { id: form.dataset.turnId, user, target };
 }
 
 function fit(area) {

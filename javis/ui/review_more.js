@@ -102,8 +102,6 @@ async function forget(batch, report) {
 // A page's event may be 8 MiB; a larger file goes through the route.
 async function sendJsonl(text) {
   if (text.length < MAX_TAKE_IN_CHARS) return call("review_take_in", { text });
-  const answer = await fetch("api/export-training/take-in", { method: "POST", headers: { "Content-Type": "application/jsonl" }, body: text });
-  const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new CallError({ code: "take_in", message: said.error?.message || t("unreachable") });
+  const said = await upload("api/export-training/take-in", "application/jsonl", text);
   return { accepted: said.accepted, bad: said.bad.slice(0, 50), total_bad: said.bad_rows, flagged: said.flagged_rows, batch: said.batch };
 }

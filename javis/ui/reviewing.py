@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from typing import Any, cast, get_args
 
@@ -22,6 +23,7 @@ MAX_TAKEN_SHOWN = 20
 MAX_QUERY_CHARS = 200
 RATINGS = ("good", "bad", "corrected")
 ACTIONS = ("approve", "edit", "exclude", "reset")
+WHEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)?")
 
 
 class Reviewing:
@@ -244,8 +246,8 @@ def filters_of(payload: Payload) -> ReviewFilters:
     return ReviewFilters(
         rating=chosen("rating", RATINGS),
         version=_filter_text(fields, "version"),
-        since=_day(fields, "since"),
-        until=_day(fields, "until"),
+        since=_when(fields, "since"),
+        until=_when(fields, "until"),
         flag=chosen("flag", ("any", *FLAG_KINDS)),
         status=chosen("status", get_args(Status)),
         text=_filter_text(fields, "text"),
@@ -277,15 +279,10 @@ def _filter_text(fields: Payload, name: str) -> str | None:
     return value
 
 
-def _day(fields: Payload, name: str) -> str | None:
-    """A day as `2026-11-21`."""
+def _when(fields: Payload, name: str) -> str | None:
+    """A day as `2026-11-21`, or a moment as `2026-11-20T15:00:00.000Z`."""
     value = _filter_text(fields, name)
-    if value is None:
-        return None
-    digits = value.split("-")
-    if [len(d) for d in digits] != [4, 2, 2] or not all(
-        d.isascii() and d.isdigit() for d in digits
-    ):
+    if value is not None and not WHEN.fullmatch(value):
         raise unexpected(name)
     return value
 

@@ -159,7 +159,7 @@ function renameRow(row) {
   };
   input.addEventListener("keydown", (e) => {
     if (e.key === "Enter" && !composing(e)) end(true);
-    else if (e.key === "Escape") end(false);
+    else if (e.key === "Escape" && !composing(e)) end(false);
   });
   input.addEventListener("blur", () => end(true));
   node.replaceChildren(input);
@@ -201,9 +201,7 @@ const EVENT_CHARS = 2000000;
 // A page's event may be 8 MiB; a whole library goes through the route that takes more.
 async function bringIn(text, markdown) {
   if (text.length < EVENT_CHARS) return call("bring_in", { text, markdown });
-  const answer = await fetch("api/conversations/import", { method: "POST", headers: { "Content-Type": markdown ? "text/markdown" : "application/json" }, body: text });
-  const said = await answer.json();
-  if (!answer.ok) throw new CallError({ code: "import", message: said.error?.message || t("unreachable") });
+  const said = await upload("api/conversations/import", markdown ? "text/markdown" : "application/json", text);
   return { count: said.imported, first: said.conversations[0].id };
 }
 

@@ -210,12 +210,10 @@ async function importVersion(event) {
   event.target.value = "";
   if (!file) return;
   toast(t("versions.importing"));
-  const done = await attempt(async () => {
-    const answer = await fetch("api/versions/import", { method: "POST", headers: { "Content-Type": "application/zip" }, body: file });
-    const said = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new CallError({ code: "import", message: t("versions.import_failed", { why: said.error?.message || t("unreachable") }) });
-    return said;
-  });
+  const failed = ({ code, message }) => {
+    throw new CallError({ code, message: t("versions.import_failed", { why: message }) });
+  };
+  const done = await attempt(() => upload("api/versions/import", "application/zip", file).catch(failed));
   if (!done) return;
   await loadVersions();
   beat();

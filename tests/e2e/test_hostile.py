@@ -82,6 +82,8 @@ def test_hostile_markdown_stays_text(open_page: Open) -> None:
         "![](" * 5_000,
         "**a" * 7_000,
         "https://" * 3_000,
+        "https://가" * 3_000,
+        "https://a.kr/" + "(에서" * 5_000,
     ],
     ids=lambda t: t[:6],
 )

@@ -49,6 +49,22 @@ def test_rename_and_search(open_page: Open) -> None:
     expect(page.locator(".jv-open")).to_have_count(2)
 
 
+def test_an_escape_that_ends_a_syllable_keeps_the_new_name(open_page: Open) -> None:
+    page = open_page(user="rename")
+    chat(page, "about cherries")
+    row = page.locator(".jv-item").first
+    row.hover()
+    row.get_by_role("button", name=re.compile("^More")).click()
+    page.keyboard.press("Enter")
+    field = page.locator(".jv-rename")
+    field.fill("붉은 과일")
+    composing = {"key": "Escape", "keyCode": 229, "isComposing": True, "bubbles": True}
+    field.dispatch_event("keydown", composing)
+    expect(field).to_have_value("붉은 과일")
+    page.keyboard.press("Enter")
+    expect(page.locator(".jv-open").first).to_have_text("붉은 과일")
+
+
 def test_import_and_export(open_page: Open, tmp_path: Path) -> None:
     page = open_page()
     turns = [{"user": "from afar", "assistant": "**hello**", "rating": "good"}]

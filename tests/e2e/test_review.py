@@ -124,6 +124,60 @@ def test_an_edit_teaches_another_answer(open_page: Open, rated: Served) -> None:
     expect(card(page).locator(".jv-tag", has_text="Edited")).to_have_count(0)
 
 
+def test_the_other_language_keeps_what_is_written(open_page: Open, rated: Served) -> None:
+    page = open_page("#review", server=rated)
+    expect(card(page)).to_be_visible()
+    page.keyboard.press("e")
+    fields = page.locator(".jv-edit-card textarea")
+    fields.first.fill("half a message")
+    page.get_by_label("Answer to learn").fill("half an answer")
+    page.click("#jv-lang")
+    expect(fields.first).to_have_value("half a message")
+    answer = page.get_by_label("배울 답변")
+    expect(answer).to_have_value("half an answer")
+    # From elsewhere, too.
+    page.click("#jv-tab-chat")
+    page.click("#jv-lang")
+    page.click("#jv-tab-review")
+    answer = page.get_by_label("Answer to learn")
+    expect(answer).to_have_value("half an answer")
+    answer.press("Escape")
+    expect(card(page)).to_be_visible()
+    page.keyboard.press("e")
+    expect(answer).not_to_have_value("half an answer")
+    answer.press("Escape")
+    page.keyboard.press("a")
+    expect(page.locator(".jv-position")).to_have_text("2 of 4")
+
+
+def test_a_day_is_the_readers_own(open_page: Open, tmp_path: Path) -> None:
+    talks = [
+        talk("early on the second", "one", "good", rated_at="2026-07-01T23:00:00.000Z"),
+        talk("late on the first", "two", "good", rated_at="2026-07-01T14:59:59.999Z"),
+    ]
+    with serve(tmp_path, scripted()) as one:
+        one.services.library.bring_in("local", {"conversations": talks})
+        page = open_page("#review/list", server=one, timezone_id="Asia/Seoul")
+        rows = page.locator("#jv-review-body:not(.is-busy) .jv-line")
+        expect(rows).to_have_count(2)
+        since, until = page.get_by_label("Rated since"), page.get_by_label("Rated until")
+        since.fill("2026-07-02")
+        expect(rows).to_have_count(1)
+        expect(rows).to_contain_text("early on the second")
+        expect(rows).to_contain_text("Jul 2")
+        since.fill("")
+        until.fill("2026-07-01")
+        expect(rows).to_contain_text("late on the first")
+        expect(rows).to_have_count(1)
+        # Drawn anew, the field shows the day that was picked.
+        page.click("#jv-lang")
+        expect(page.get_by_label("평가 종료일")).to_have_value("2026-07-01")
+        page.get_by_label("이 쪽 모두 선택").check()
+        page.locator("[data-act=bulk-exclude]").click()
+        expect(page.locator(".jv-toast")).to_be_visible()
+        assert {a for a, status in statuses(one).items() if status == "excluded"} == {"two"}
+
+
 def test_personal_data_is_masked_after_a_look(open_page: Open, rated: Served) -> None:
     page = open_page("#review", server=rated)
     page.locator(".jv-filters summary").click()

@@ -35,11 +35,16 @@ function drawBanner() {
   const host = bannerHost();
   const live = pulse.known?.live;
   if (pulse.known?.paused) {
-    delete host.dataset.key;
+    // Drawn once: a screen reader would say it again at every beat.
+    if (host.dataset.key === `paused${lang}`) return undefined;
+    host.dataset.key = `paused${lang}`;
     return host.replaceChildren(el("div", { class: "jv-banner", role: "status" }, icon("stop"), el("span", {}, t("banner.paused"))));
   }
   const show = live && remembered.get("banner") !== live.at;
-  if (!show) return host.replaceChildren();
+  if (!show) {
+    delete host.dataset.key;
+    return host.replaceChildren();
+  }
   const day = new Date(live.at);
   const today = day.toDateString() === new Date().toDateString();
   const at = day.toLocaleString(lang, today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
@@ -69,7 +74,10 @@ function drawRunChip() {
   const going = pulse.known?.run;
   if (!going) return host.replaceChildren();
   const percent = going.total ? Math.floor((100 * going.step) / going.total) : 0;
-  host.replaceChildren(el("button", { class: "jv-run-chip", onclick: () => (closeDrawer(), showTab("admin", "train")) }, el("i", {}), t("live.chip", { percent: number(percent) })));
+  const words = t("live.chip", { percent: number(percent) });
+  // The same button as long as the run goes on: who stands on it with the keyboard stays there.
+  if (host.firstChild) host.firstChild.lastChild.textContent = words;
+  else host.replaceChildren(el("button", { class: "jv-run-chip", onclick: () => (closeDrawer(), showTab("admin", "train")) }, el("i", {}), words));
 }
 
 function drawLearning() {

@@ -92,7 +92,13 @@ def test_a_run_goes_on_over_a_reload_and_ends_when_told(
     page.reload()
     expect(live).to_contain_text("of 500")
     expect(page.locator("#jv-train-start")).to_be_disabled()
-    expect(page.locator(".jv-run-chip")).to_contain_text("Training")
+    chip = page.locator(".jv-run-chip")
+    expect(chip).to_contain_text("Training")
+    chip.focus()
+    words = chip.inner_text()
+    # It is told anew at every beat, and the keyboard stays on it.
+    expect(chip).not_to_have_text(words, timeout=20_000)
+    expect(chip).to_be_focused()
     page.locator("#jv-train-cancel").click()
     expect(outcome(page)).to_contain_text("The training was cancelled")
     trainer.words = []

@@ -28,9 +28,8 @@ function leaveDrafts() {
 
 // An answer being corrected, a thumb being explained: of that a reload would leave nothing.
 function warnOfLoss(e) {
-  const editing = [...document.querySelectorAll("#jv-turns .jv-editor textarea")].some((box) => box.value.trim() !== box.dataset.was?.trim());
-  const explaining = [...document.querySelectorAll("#jv-turns .jv-panel")].some((panel) => panel.jvUnsaved?.());
-  if (editing || explaining) e.preventDefault();
+  keepUnsaved();
+  if (S.turns.some((turn) => unsaved.has(turn.id))) e.preventDefault();
 }
 
 // True while an input method composes a syllable: that Enter ends the syllable, not the message.

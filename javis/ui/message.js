@@ -174,6 +174,34 @@ function editor(text, saveKey, save, close) {
   return box;
 }
 
+// What is being written in a turn, by its id, while another chat is shown.
+const unsaved = new Map();
+
+function keepUnsaved() {
+  for (const node of $("jv-turns").children) {
+    const box = node.querySelector(".jv-editor textarea");
+    const panel = node.querySelector(".jv-panel");
+    const kept = {};
+    if (box && box.value.trim() !== box.dataset.was.trim()) kept[box.closest(".jv-user") ? "message" : "reply"] = box.value;
+    if (panel?.jvUnsaved()) kept.panel = panel.jvTyped();
+    if (Object.keys(kept).length) unsaved.set(node.dataset.turnId, kept);
+    else unsaved.delete(node.dataset.turnId);
+  }
+}
+
+function giveUnsaved() {
+  if (S.answering) return;
+  for (const { id } of S.turns) {
+    const { message, reply, panel } = unsaved.get(id) ?? {};
+    unsaved.delete(id);
+    if (message) editMessage(id);
+    if (reply) editReply(id);
+    const box = nodeOf(id)?.querySelector(".jv-editor textarea");
+    if (box) box.value = message || reply;
+    if (panel) openPanel(id, panel);
+  }
+}
+
 function editMessage(id) {
   const turn = turnOf(id);
   const node = nodeOf(id);

@@ -168,11 +168,13 @@ async function openConversation(id, { quiet = false, typed = false } = {}) {
   try {
     const view = await call("view", { conversation: id, turns: S.window });
     if (asked !== S.open) return;
+    keepUnsaved();
     for (const node of [...$("jv-turns").children]) node.remove();
     S.opening = null;
     takeView(view);
     showPrompt();
     drawThread({ follow: true });
+    giveUnsaved();
     drawList();
     if (!quiet) showTab("chat");
     focusComposer();
@@ -186,6 +188,7 @@ async function openConversation(id, { quiet = false, typed = false } = {}) {
 
 function newChat({ quiet = false, typed = false } = {}) {
   S.open++;
+  keepUnsaved();
   if (!typed) keepDraft();
   Object.assign(S, { id: null, opening: null, title: "", turns: [], earlier: 0, answering: false });
   remembered.set("conversation", null);

@@ -260,6 +260,27 @@ def test_what_is_typed_right_after_a_click_belongs_to_the_chat_that_was_clicked(
     expect(page.locator(TEXT)).to_have_value("for a new one")
 
 
+def test_an_edit_and_a_word_about_an_answer_wait_while_another_chat_is_looked_at(
+    open_page: Open,
+) -> None:
+    page = open_page(user="unsaved")
+    chat(page, "the old chat")
+    page.click("#jv-new")
+    turn = chat(page, "another chat")
+    act(turn, "edit-user").click()
+    turn.locator(".jv-user textarea").fill("what I meant")
+    act(turn, "bad").click()
+    turn.locator(".jv-panel input").fill("too short, I think")
+    page.click("#jv-new")
+    page.locator(".jv-open", has_text="the old chat").click()
+    expect(last_turn(page).locator(".jv-bubble")).to_have_text("the old chat")
+    page.locator(".jv-open", has_text="another chat").click()
+    expect(page.locator(".jv-user textarea")).to_have_value("what I meant")
+    expect(page.locator(".jv-panel input")).to_have_value("too short, I think")
+    last_turn(page).get_by_role("button", name="Cancel").click()
+    expect(last_turn(page).locator(".jv-bubble")).to_have_text("another chat")
+
+
 def test_words_typed_while_the_page_starts_stay(open_page: Open) -> None:
     page = open_page(user="early")
     chat(page, "the old chat")

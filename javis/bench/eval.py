@@ -24,8 +24,7 @@ from javis.engine.fetch import Say
 from javis.engine.llamacpp import LlamaCppEngine
 from javis.eval.asker import askers
 from javis.eval.cache import ResultCache
-from javis.eval.runner import run as run_suite
-from javis.eval.runner import run_all
+from javis.eval.runner import run as run_suites
 from javis.eval.suites import suites
 
 PARALLEL = 16
@@ -92,7 +91,7 @@ def _asked(
     with tempfile.TemporaryDirectory() as scratch:
         cache = ResultCache(Path(scratch))
         began = time.perf_counter()
-        run_all(asked, askers(engine), BASE, cache, workers=workers)
+        run_suites(asked, askers(engine), BASE, cache, workers=workers)
         seconds = time.perf_counter() - began
         found = [cache.read(BASE, part.name, part.data_version) for part in asked]
     tokens = sum(result.tokens for results in found for result in results.values())
@@ -136,11 +135,12 @@ def _after_a_kill(gguf: Path) -> Row:
         finished = cache.read(BASE, part.name, part.data_version)
         engine = _engine(gguf)
         try:
-            report = run_suite(part, askers(engine), BASE, cache, workers=PARALLEL)
+            run_suites([part], askers(engine), BASE, cache, workers=PARALLEL)
         finally:
             engine.close()
+        done = cache.read(BASE, part.name, part.data_version)
     again = sum(item in finished for item in part.asked)
-    whole = again == 0 and report.done == len(part.items())
+    whole = again == 0 and len(done) == len(part.items())
     name = f"asked again after a kill at {len(finished)} of {len(part.items())}"
     return row(name, again, None, "questions", "= 0", whole)
 
@@ -168,7 +168,8 @@ def _engine(gguf: Path, parallel: int = PARALLEL) -> LlamaCppEngine:
 def _be_killed(argv: Sequence[str]) -> Any:
     """What the process does that is killed."""
     engine = _engine(Path(argv[0]))
-    run_suite(_knowledge(), askers(engine), BASE, ResultCache(Path(argv[1])), workers=PARALLEL)
+    part, cache = _knowledge(), ResultCache(Path(argv[1]))
+    run_suites([part], askers(engine), BASE, cache, workers=PARALLEL)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 from javis.core.errors import ContextOverflow, EngineError
-from javis.core.evaluation import Item, ItemResult, Subject, Suite, SuiteName, SuiteReport
+from javis.core.evaluation import Item, ItemResult, Subject, Suite, SuiteName
 from javis.eval.asker import AskerMaker
 from javis.eval.cache import ResultCache
-from javis.eval.report import make_report
 
 Progress = Callable[[int, int], None]
 """Called with how many items are done, and of how many; from any thread, one call at a time."""
@@ -31,34 +30,6 @@ LONGEST_FIRST: tuple[SuiteName, ...] = (
 
 
 def run(
-    suite: Suite,
-    ask: AskerMaker,
-    subject: Subject,
-    cache: ResultCache,
-    *,
-    sample: int | None = None,
-    workers: int = 1,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
-) -> SuiteReport:
-    """Ask what has not been asked yet of this subject, as `run_all`, and report on it."""
-    run_all(
-        [suite],
-        ask,
-        subject,
-        cache,
-        sample=sample,
-        workers=workers,
-        stop=stop,
-        progress=progress,
-    )
-    items = sampled(suite, sample)
-    wanted = {item.id for item in items}
-    known = cache.read(subject, suite.name, suite.data_version)
-    return make_report(suite, subject, (r for i, r in known.items() if i in wanted), len(items))
-
-
-def run_all(
     suites: Sequence[Suite],
     ask: AskerMaker,
     subject: Subject,

@@ -277,7 +277,7 @@ class EvalService:
             if stop.is_set():
                 return
             yield version.name
-            runner.run_all(
+            runner.run(
                 suites,
                 self._asker(version.name, stop),
                 self._known.subject(version),

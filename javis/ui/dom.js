@@ -117,6 +117,8 @@ class CallError extends Error {
   }
 }
 
+const unreachable = () => new CallError({ code: "unreachable", message: t("unreachable") });
+
 // A session that is gone, or a server, tells Gradio only; whoever hears nothing asks at another
 // door, and again, as long as nothing is heard.
 function askWhySilent(id) {
@@ -139,7 +141,7 @@ function call(kind, data = {}, patience = REPLY_MS) {
       const id = `c${++calls}`;
       const timer = setTimeout(() => {
         waiting.delete(id);
-        reject(new CallError({ code: "unreachable", message: t("unreachable") }));
+        reject(unreachable());
       }, patience);
       waiting.set(id, { resolve, reject, timer });
       jvWires.calls.trigger("call", { ...data, kind, call: id, lang });
@@ -183,7 +185,7 @@ async function upload(path, type, body) {
     answer = await fetch(path, { method: "POST", headers: { "Content-Type": type }, body });
     said = await answer.json();
   } catch {
-    throw new CallError({ code: "unreachable", message: t("unreachable") });
+    throw unreachable();
   }
   if (!answer.ok) throw new CallError({ code: said?.error?.code, message: said?.error?.message || t("unreachable") });
   return said;

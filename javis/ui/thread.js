@@ -142,7 +142,7 @@ async function refresh() {
   const view = await attempt(() => call("view", { conversation: S.id, turns: S.window }));
   if (asked !== S.open) return;
   if (!view) {
-    if (![...S.streams.values()].some(isShown)) lookAgain(3000);
+    if (!shownStream()) lookAgain(3000);
     return;
   }
   takeView(view);
@@ -212,6 +212,7 @@ let answers = 0;
 // Whether an answer belongs to what is shown. A new chat has no id yet, and so has the next one:
 // only the count of openings tells those two apart.
 const isShown = (stream) => stream.opened === S.open || (stream.conversation !== null && stream.conversation === S.id);
+const shownStream = () => [...S.streams.values()].find(isShown);
 
 // `op`: reply, again or edit. The turn is drawn at once; the server's first frame names it.
 function ask(op, data, shownText, cutAt = null) {
@@ -347,14 +348,14 @@ function endRefused(stream, error) {
   S.streams.delete(stream.id);
   if (stream.opened === S.open) {
     S.turns = stream.kept;
-    S.answering = [...S.streams.values()].some(isShown);
+    S.answering = Boolean(shownStream());
     drawThread();
   }
   giveBack(stream, error);
 }
 
 async function stopAnswer() {
-  const stream = [...S.streams.values()].find(isShown);
+  const stream = shownStream();
   if (stream && !stream.named) S.stopWanted = stream.id;
   else if (S.id) {
     await attempt(() => call("stop", { conversation: S.id }));

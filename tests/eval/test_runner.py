@@ -11,19 +11,39 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from javis.core.errors import ContextOverflow, EngineError
-from javis.core.evaluation import SUITES, Asker, Item, ItemResult, Subject
+from javis.core.evaluation import SUITES, Asker, Item, ItemResult, Subject, SuiteReport
 from javis.core.types import Message, SamplingParams
 from javis.engine.scripted import ScriptedEngine
-from javis.eval.asker import EngineAsker, askers
+from javis.eval import runner
+from javis.eval.asker import AskerMaker, EngineAsker, askers
 from javis.eval.cache import ResultCache, subject_key
-from javis.eval.runner import LONGEST_FIRST, missing, run, run_all
+from javis.eval.report import make_report
+from javis.eval.runner import LONGEST_FIRST, missing, sampled
 from tests.eval.small_suite import SumSuite
 
 BASE = Subject("base", "", "scripted", "scripted", "none")
+
+
+def run(
+    suite: SumSuite,
+    ask: AskerMaker,
+    subject: Subject,
+    cache: ResultCache,
+    *,
+    sample: int | None = None,
+    **options: Any,
+) -> SuiteReport:
+    """One suite alone, and the report on what is known of it then."""
+    runner.run([suite], ask, subject, cache, sample=sample, **options)
+    items = sampled(suite, sample)
+    known = cache.read(subject, suite.name, suite.data_version)
+    found = [known[item.id] for item in items if item.id in known]
+    return make_report(suite, subject, found, len(items))
 
 
 def sums(messages: Sequence[Message], sampling: SamplingParams, version: str) -> str:
@@ -91,7 +111,7 @@ def test_a_long_answer_keeps_no_other_suite_waiting(cache: ResultCache) -> None:
     sums_, engine = SumSuite(), ScriptedEngine(sums, parallel=2)
     seen: list[tuple[int, int]] = []
     began: list[str] = []
-    run_all(
+    runner.run(
         [sums_, Slow(sums_)],
         askers(engine),
         BASE,

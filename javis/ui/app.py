@@ -36,6 +36,8 @@ from javis.ui.training import Training
 from javis.ui.versioning import Versioning
 
 _HERE = Path(__file__).parent
+SIDE_WIRES = ("stops", "slow")
+"""What must not wait for other questions, and what others must not wait for (`WIRES` in dom.js)."""
 SCRIPTS = (
     "dom.js",
     "markdown.js",
@@ -121,6 +123,7 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
                 admin = AdminTab(services, edge)
         language = gr.Textbox(FALLBACK, visible="hidden", elem_id="jv-language")
         calls, live = _wires(texts)
+        aside = [_side_wire(name) for name in SIDE_WIRES]
         comparing = Comparing(services)
         ask_wire(comparing, edge)
         _answers(services, edge, live, bar)
@@ -137,7 +140,8 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
             **formulas_table(),
             **admin.table(),
         }
-        _questions(edge, calls, handlers)
+        for wire in (calls, *aside):
+            _questions(edge, wire, handlers)
         Relabel(services, edge, bar, [*bar.words(), *admin.words()]).attach(calls, language)
         Presets(services, edge, bar).attach(calls, language)
         attach_defaults(services, edge, bar, page.load, temperature=False)
@@ -264,6 +268,16 @@ def _wires(texts: Texts) -> tuple[gr.HTML, gr.HTML]:
     return calls, live
 
 
+def _side_wire(name: str) -> gr.HTML:
+    """One more way for questions, beside `calls`: its replies can't overwrite the others'."""
+    script = f"(window.jvWires ??= {{}}).{name} = {{ props, watch, trigger, names: ['call'] }};"
+    return gr.HTML(
+        html_template="",
+        js_on_load=script,
+        elem_id=f"jv-wire-{name}",
+    )
+
+
 def _answers(services: Services, edge: Edge, live: gr.HTML, bar: ControlBar) -> None:
     answering = Answering(services)
 
@@ -300,10 +314,10 @@ def _answers(services: Services, edge: Edge, live: gr.HTML, bar: ControlBar) -> 
     )
 
 
-def _questions(edge: Edge, calls: gr.HTML, handlers: dict[str, Handler]) -> None:
-    calls.call(
+def _questions(edge: Edge, wire: gr.HTML, handlers: dict[str, Handler]) -> None:
+    wire.call(
         edge.call(handlers),
-        outputs=calls,
+        outputs=wire,
         show_progress="hidden",
         trigger_mode="multiple",
         queue=False,

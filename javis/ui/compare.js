@@ -4,6 +4,7 @@
 const CP = {
   state: null,
   failure: "",
+  making: false, // a report
   chosen: null, // names, in the order they are shown
   table: null, // of the chosen, or null until it came
   sort: { key: "", down: false },
@@ -203,31 +204,36 @@ function noteNode(note) {
 // A report to keep ---------------------------------------------------------------------------
 
 function reportDialog() {
-  const list = el("ul", { class: "jv-reports" });
-  const paint = () => list.replaceChildren(...CP.state.reports.map((r) => reportLine(r, paint)));
-  const make = el("button", { class: "jv-primary", id: "jv-make-report", disabled: !CP.chosen?.length, onclick: () => makeReport(make, paint) }, t("compare.make"));
-  paint();
-  dialog(t("compare.report"), [el("p", {}, t("compare.report_hint", { versions: (CP.chosen || []).map(nameOf).join(", ") })), el("div", { class: "jv-row" }, make), list], [], { wide: true, onclose: () => $("jv-compare-report")?.focus() });
+  const make = el("button", { class: "jv-primary", id: "jv-make-report", onclick: makeReport });
+  dialog(t("compare.report"), [el("p", {}, t("compare.report_hint", { versions: (CP.chosen || []).map(nameOf).join(", ") })), el("div", { class: "jv-row" }, make), el("ul", { class: "jv-reports" })], [], { wide: true, onclose: () => $("jv-compare-report")?.focus() });
+  paintReports();
 }
 
-async function makeReport(button, paint) {
-  button.disabled = true;
-  button.textContent = t("compare.making");
+// The dialog may have been closed, and opened again, while a report is written.
+function paintReports() {
+  const make = $("jv-make-report");
+  if (!make) return;
+  make.disabled = CP.making || !CP.chosen?.length;
+  make.textContent = t(CP.making ? "compare.making" : "compare.make");
+  document.querySelector(".jv-reports").replaceChildren(...CP.state.reports.map(reportLine));
+}
+
+async function makeReport() {
+  CP.making = true;
+  paintReports();
   const done = await attempt(() => call("compare_report", { versions: CP.chosen }, 60000));
-  button.disabled = false;
-  button.textContent = t("compare.make");
-  if (!done) return;
-  CP.state.reports = done.reports;
-  paint();
+  CP.making = false;
+  if (done) CP.state.reports = done.reports;
+  paintReports();
 }
 
-function reportLine(report, paint) {
+function reportLine(report) {
   const at = (name) => `api/compare/reports/${report.id}${name}`;
   const remove = async () => {
     const done = await attempt(() => call("compare_delete", { report: report.id }));
     if (!done) return;
     CP.state.reports = done.reports;
-    paint();
+    paintReports();
   };
   const link = (name, label) => (report.files.includes(name) ? el("a", { class: "jv-link", href: at(`/${name}`), download: "" }, label) : "");
   return el("li", { "data-report": report.id }, el("span", {}, el("strong", {}, whenOf(report.at)), " ", el("span", { class: "jv-hint" }, report.versions.map(nameOf).join(", "))), el("span", { class: "jv-row" }, el("a", { class: "jv-link", href: at(".zip"), download: "" }, t("compare.zip")), link("report.html", "HTML"), link("comparison_summary.csv", "CSV"), iconButton("trash", t("side.delete"), remove)));

@@ -102,10 +102,12 @@ function t(key, values = {}) {
 
 const number = (n, digits = 0) => new Intl.NumberFormat(lang, { maximumFractionDigits: digits }).format(n);
 
-// Questions to the server, one at a time: replies come back through one component's value, and
-// two at once could overwrite each other before either was seen.
+// Questions to the server. Replies come back through a component's value, and two at once could
+// overwrite each other before either was seen: on each wire, one question at a time. Ends wait for
+// nothing else, and nothing else waits for what takes long.
+const WIRES = { stop: "stops", compare_stop: "stops", eval_cancel: "stops", train_cancel: "stops", admin_backup: "slow", bring_in: "slow", compare_report: "slow", review_take_in: "slow" };
+const lines = {};
 const waiting = new Map();
-let line = Promise.resolve();
 let calls = 0;
 const REPLY_MS = 20000;
 const SILENT_MS = 1500;
@@ -134,8 +136,9 @@ function askWhySilent(id) {
   }, SILENT_MS);
 }
 
-// `patience`: how long this question may hold up the next ones, in milliseconds.
+// `patience`: how long this question may hold up the next ones on its wire, in milliseconds.
 function call(kind, data = {}, patience = REPLY_MS) {
+  const wire = WIRES[kind] || "calls";
   const one = () =>
     new Promise((resolve, reject) => {
       const id = `c${++calls}`;
@@ -144,11 +147,11 @@ function call(kind, data = {}, patience = REPLY_MS) {
         reject(unreachable());
       }, patience);
       waiting.set(id, { resolve, reject, timer });
-      jvWires.calls.trigger("call", { ...data, kind, call: id, lang });
+      jvWires[wire].trigger("call", { ...data, kind, call: id, lang });
       askWhySilent(id);
     });
-  const mine = line.then(one);
-  line = mine.catch(() => {});
+  const mine = (lines[wire] || Promise.resolve()).then(one);
+  lines[wire] = mine.catch(() => {});
   return mine;
 }
 

@@ -183,7 +183,7 @@ async function start() {
   addEventListener("beforeunload", warnOfLoss);
   buildThread();
   jvWires.draw = drawMarkdown;
-  jvWires.calls.watch("value", () => onReply(jvWires.calls.props.value));
+  for (const wire of [jvWires.calls, jvWires.stops, jvWires.slow]) wire.watch("value", () => onReply(wire.props.value));
   jvWires.live.watch("value", () => onFrame(jvWires.live.props.value));
   jvWires.ask.watch("value", () => onAsked(jvWires.ask.props.value));
   jvWires.keep = keepChoice;
@@ -217,6 +217,6 @@ async function start() {
 // Gradio sets its parts up one after the other; all places must be there.
 (function whenReady() {
   const places = ["jv-side", "jv-top", "jv-thread", "jv-input", "jv-buttons", "jv-review", "jv-compare", "jv-train", "jv-versions", "jv-evaluate", "jv-dashboard", "jv-sections"];
-  if (window.jvWires?.live && window.jvWires.ask && places.every((id) => place(id))) start();
+  if (["live", "ask", "stops", "slow"].every((name) => window.jvWires?.[name]) && places.every((id) => place(id))) start();
   else setTimeout(whenReady, 20);
 })();

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from tests.e2e.conftest import Open
@@ -54,6 +57,33 @@ def test_stop_by_key_and_by_button(open_page: Open) -> None:
         expect(turn.locator(".jv-note")).to_contain_text("Stopped.")
         assert "399" not in turn.locator(".jv-md").inner_text()
         page.click("#jv-new")
+
+
+def test_stop_waits_for_no_other_question(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(tmp_path, scripted()) as fresh:
+        page = open_page(server=fresh)
+        asked, free = threading.Event(), threading.Event()
+        found = fresh.services.library.page
+
+        def slow(*what: Any) -> Any:
+            asked.set()
+            free.wait(30)
+            return found(*what)
+
+        monkeypatch.setattr(fresh.services.library, "page", slow)
+        say(page, "count for me")
+        expect(last_turn(page).locator(".jv-md")).to_contain_text("3 4 5")
+        page.fill("#jv-search", "old")
+        assert asked.wait(10)
+        with page.expect_response(lambda r: '"stop"' in (r.request.post_data or "")):
+            page.click("#jv-send")
+        assert not free.is_set()
+        free.set()
+        turn = answered(page)
+        expect(turn.locator(".jv-note")).to_contain_text("Stopped.")
+        assert "399" not in turn.locator(".jv-md").inner_text()
 
 
 def test_answer_again_and_look_back(open_page: Open) -> None:

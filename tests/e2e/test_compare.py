@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -264,6 +265,29 @@ def test_a_report_can_be_written_and_taken_along(open_page: Open, evaluated: Ser
     assert {"comparison_summary.csv", "report.json", "report.html"} <= names
     line.get_by_role("button").click()
     expect(line).to_have_count(0)
+
+
+def test_nothing_waits_for_a_report(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(tmp_path, scripted(versions=("v1.0",))) as fresh:
+        written = threading.Event()
+        make = fresh.services.compare.report
+        monkeypatch.setattr(
+            fresh.services.compare, "report", lambda versions: written.wait(30) and make(versions)
+        )
+        page = open_page("#compare/table", server=fresh)
+        page.locator("#jv-compare-report").click()
+        page.locator("#jv-make-report").click()
+        page.keyboard.press("Escape")
+        page.get_by_role("tab", name="Chat").click()
+        turn = chat(page, "hello")
+        act(turn, "good").click()
+        expect(act(turn, "good")).to_have_attribute("aria-pressed", "true")
+        written.set()
+        page.get_by_role("tab", name="Compare").click()
+        page.locator("#jv-compare-report").click()
+        expect(page.locator(".jv-reports li")).to_have_count(1, timeout=30_000)
 
 
 def test_votes_say_when_they_are_too_few(open_page: Open, site: Served) -> None:

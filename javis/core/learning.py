@@ -162,7 +162,8 @@ class TrainJob:
     promote: Promote = "gate"
     state: JobState = "queued"
     phase: str = ""
-    """What it is doing: `preparing`, `training`, `scoring`, `evaluating`, `publishing`."""
+    """What it is doing: `preparing`, `training`, `scoring`, `evaluating`, `publishing`,
+    `promoting`."""
     reason: str = ""
     """Code of why it ended as it did; `reason_values` fill the sentence."""
     reason_values: Mapping[str, Any] = field(default_factory=dict)

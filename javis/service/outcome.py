@@ -29,6 +29,8 @@ from javis.versions.publish import Proof, Publisher
 LOG = logging.getLogger("javis.training")
 CANCELLING = "cancelling"
 """The phase that says that the user wants it to end, whoever then sees it end."""
+PROMOTING = "promoting"
+"""The phase in which it is too late to cancel: the version goes into use this moment."""
 STALLED = "stalled"
 _KILLED = -9
 
@@ -133,10 +135,12 @@ class Outcome:
                         "the new one and promote it yourself, or train again.",
                         **changed,
                     )
+                if not job.overridden_by:
+                    job = self._enter(job, PROMOTING)
                 self.versions.promote(version.name, by, f"run {job.id}")
             except JavisError as error:
-                if job.overridden_by:
-                    raise  # To the user who waits for it.
+                if job.overridden_by or self._cancelled(job.id):
+                    raise  # To the user who waits for it, or has cancelled it.
                 # The version is there and good; which one answers is as before.
                 reason = _reason(error)
         return self.end(job, "succeeded", **reason)

@@ -16,7 +16,7 @@ from javis.core.errors import AlreadyTraining, JavisError, TrainError, UserInput
 from javis.core.learning import METHODS, TERMINAL, Method, Promote, TrainEvent, TrainJob
 from javis.core.protocols import Pausable
 from javis.service import run_files
-from javis.service.outcome import CANCELLING, Outcome, require_candidate
+from javis.service.outcome import CANCELLING, PROMOTING, Outcome, require_candidate
 from javis.service.run_keeper import RunKeeper, worker_of
 from javis.service.training_plan import Estimate, Form, Planner, Proposal
 from javis.service.training_view import RESUMABLE, JobView, progress_of
@@ -133,10 +133,11 @@ class TrainingService:
                 raise
 
     def cancel(self, job_id: str) -> TrainJob:
-        """End a run within 5 s, whatever it is doing. One that has ended stays as it is."""
+        """End a run within 5 s, whatever it is doing. One that has ended stays as it is, and one
+        whose version goes into use this moment comes to its end."""
         with self._store.db.storage.exclusive():
             job = self._store.jobs.get(job_id)
-            if job.state in TERMINAL:
+            if job.state in TERMINAL or job.phase == PROMOTING:
                 return job
             job = self._store.jobs.update(job_id, phase=CANCELLING)
         if worker := worker_of(job):

@@ -538,6 +538,27 @@ def test_cancel_while_it_is_published(make: Make) -> None:
     assert site.training.job(job.id).resumable
 
 
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_cancelled_never_goes_live(make: Make, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """Just before it is put to use there is time to cancel; while that happens there is not."""
+    site = make()
+    outcome = site.training._outcome
+    name = "refresh" if when == "before" else "promote"
+    go_on = getattr(outcome.versions, name)
+
+    def meanwhile(*what: Any, **more: Any) -> Any:
+        for job in site.training.jobs():
+            site.training.cancel(job.id)
+        return go_on(*what, **more)
+
+    monkeypatch.setattr(outcome.versions, name, meanwhile)
+    job = site.finished(site.start())
+    live = site.versions.current()
+    assert (job.state, live) == (
+        ("cancelled", "base") if when == "before" else ("succeeded", "v1.0")
+    )
+
+
 def test_a_killed_trainer(make: Make) -> None:
     site = make("slow")
     job = site.start()

@@ -170,7 +170,9 @@ def run(python: Path, arguments: list[str]) -> int:
         fetch = [python, "-m", "javis", "fetch", "--models-dir", ROOT / "models"]
         if code := subprocess.run(fetch, env=environ, cwd=ROOT, check=False).returncode:
             return code
-        command: list[str | Path] = [python, "-m", "pytest", *arguments[1:]]
+        # Half of the tests wait for a browser, which leaves a core idle.
+        both = ["-n", "2", "--dist", "loadgroup"] if not arguments[1:] else []
+        command: list[str | Path] = [python, "-m", "pytest", *both, *arguments[1:]]
     else:
         serve = not arguments or (arguments[0].startswith("-") and arguments[0] != "--help")
         command = [python, "-m", "javis", *(["serve"] if serve else []), *arguments]

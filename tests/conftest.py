@@ -26,10 +26,18 @@ def embedded_gguf() -> Path:
     return EMBEDDED
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two processes (`-n 2`) one drives all browsers; every other file stays in one process."""
+    browsers = ROOT / "tests/e2e"
+    for item in items:
+        group = browsers if browsers in item.path.parents else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(ROOT))))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI a skipped test is a failure, but for those that need a graphics card."""
-    if not os.environ.get("CI"):
+    if not os.environ.get("CI") or hasattr(session.config, "workerinput"):
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = [r for r in reporter.stats.get("skipped", []) if "gpu" not in r.keywords]

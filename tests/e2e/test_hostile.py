@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import httpx
@@ -138,9 +139,11 @@ def run(client: httpx.Client, number: int, data: list[Any], event: Any) -> httpx
 def test_an_admin_question_of_a_stranger_says_why(served: Served) -> None:
     with httpx.Client(base_url=served.url, headers={"x-test-user": "eve"}) as client:
         config = client.get("config").json()
-        [number] = [n for n, d in enumerate(config["dependencies"]) if d["targets"][0][1] == "call"]
-        for kind in ("admin_state", "admin_backup", "versions_state", "version_promote"):
-            said = run(client, number, [], {"kind": kind, "lang": "ko", "call": "1"}).json()
+        wires = [n for n, d in enumerate(config["dependencies"]) if d["targets"][0][1] == "call"]
+        assert len(wires) == 3
+        kinds = ("admin_state", "admin_backup", "versions_state", "version_promote")
+        for wire, kind in itertools.product(wires, kinds):
+            said = run(client, wire, [], {"kind": kind, "lang": "ko", "call": "1"}).json()
             assert "data" in said, said
             assert said["data"][0]["error"]["message"] == "관리자만 할 수 있습니다."
 

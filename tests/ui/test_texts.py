@@ -73,6 +73,7 @@ FAMILIES = {
         "preparing",
         "training",
         "scoring",
+        "promoting",
         "evaluating",
         "publishing",
         "cancelling",

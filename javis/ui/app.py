@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.route_utils import FnIndexInferError
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -33,6 +34,7 @@ from javis.ui.reviewing import Reviewing
 from javis.ui.texts import FALLBACK, Texts
 from javis.ui.theme import theme
 from javis.ui.training import Training
+from javis.ui.unknown_session import RefuseUnknownSessions
 from javis.ui.versioning import Versioning
 
 _HERE = Path(__file__).parent
@@ -189,8 +191,10 @@ def rest(page: gr.Blocks) -> None:
 
 def mount_page(app: Any, services: Services, user_of: UserOf) -> None:
     """Let the page answer at `/` of a FastAPI application."""
+    page = build_page(services, user_of)
     options = mount_options(services.settings)
-    gr.mount_gradio_app(app, build_page(services, user_of), path="/", **options)
+    options["app_kwargs"]["middleware"] = [Middleware(RefuseUnknownSessions, page=page)]
+    gr.mount_gradio_app(app, page, path="/", **options)
     app.add_middleware(RestingFrames)
 
 

@@ -39,6 +39,14 @@ def refused(answer: httpx.Response) -> Any:
 # Functions and sessions ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("query", ["?session_hash=nobody", "?session_hash=", ""])
+def test_events_of_a_session_that_is_not_known(
+    client: httpx.Client, query: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(client.get(f"gradio_api/queue/data{query}"))["detail"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("path", ["run/predict", "run/nothing/", "queue/join"])
 @pytest.mark.parametrize("number", [-1, 9999, "a", 1e9, 1.5, [], {}])
 def test_an_unknown_function(

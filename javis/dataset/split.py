@@ -34,8 +34,8 @@ def split(rows: Sequence[T], seed: int = 0) -> tuple[list[T], list[T], list[T]]:
 def sides(conversation_ids: Iterable[str], seed: int = 0) -> dict[str, Side]:
     """The side of each conversation, from a hash of its id.
 
-    So it stays on its side whatever comes later. With two conversations or more, valid and train
-    are never empty: the conversation with the smallest hash is for validation, until one comes that
+    So it stays on its side whatever comes later. A single conversation is for training. With two
+    or more, valid and train are never empty: the conversation with the smallest hash is for validation, until one comes that
     is so by itself. None goes from train to valid as data grows, but for the very first one, or if
     the first few were all held out and one of them had to be trained on.
     """
@@ -44,8 +44,8 @@ def sides(conversation_ids: Iterable[str], seed: int = 0) -> dict[str, Side]:
     ranked = sorted(places, key=lambda i: (places[i], i))
     if len(ranked) > 1:
         found[ranked[0]] = "valid"
-        if "train" not in found.values():
-            found[ranked[-1]] = "train"
+    if ranked and "train" not in found.values():
+        found[ranked[-1]] = "train"
     return found
 
 

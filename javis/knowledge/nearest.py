@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -83,9 +85,10 @@ def _none() -> Vectors:
 
 def _load(path: Path) -> dict[str, Vectors]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy leaves a damaged file open.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             keys, rows = file["keys"], file["rows"]
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return {}  # missing or damaged: it is made anew from the texts
     if rows.shape != (len(keys), DIMENSIONS) or not np.isfinite(rows).all():
         return {}

@@ -60,10 +60,14 @@ class HeldOut:
         self._learned = {row["conversation_id"] for row in parts.train}
         # Pairs and thumbs are split by themselves; of what any of them learns, nothing is unseen.
         for method in ("dpo", "kto"):
-            others = divide(from_approved(method, approved)).train
-            self._learned |= {row["conversation_id"] for row in others}
+            others = divide(from_approved(method, approved))
+            self._learned |= {row["conversation_id"] for row in (*others.train, *others.replay)}
         apart = {row["turn_id"] for row in (*parts.valid, *parts.test)}
-        self.examples = [example for example in approved.examples if example.turn_id in apart]
+        self.examples = [
+            example
+            for example in approved.examples
+            if example.turn_id in apart and example.conversation_id not in self._learned
+        ]
 
     def group(self, conversation_id: str) -> str:
         return SEEN if conversation_id in self._learned else UNSEEN

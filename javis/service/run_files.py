@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from javis.core.errors import UserInputError
 from javis.core.learning import Approved, Example, Judged, Method, Pair
 from javis.core.types import Message
 from javis.dataset.dedupe import fold
-from javis.dataset.split import joined, sides
+from javis.dataset.split import Side, joined, sides
 from javis.engine.files import sha256_file
 
 Row = dict[str, Any]
@@ -48,7 +49,8 @@ def from_approved(method: Method, approved: Approved) -> RunData:
     replay: list[Row] = []
     if method == "dpo":
         rows = [pair_row(pair) for pair in approved.pairs]
-        replay = [example_row(example) for example in approved.examples]
+        # What the other methods hold out is not learned here either.
+        replay = divide(from_approved("sft-lora", approved)).train
     elif method == "kto":
         rows = [judged_row(judged) for judged in approved.judged]
     else:
@@ -118,7 +120,7 @@ def from_file(method: Method, name: str, exports_dir: Path) -> RunData:
                 continue
             # Without ids each row is a conversation of its own.
             own = dict.fromkeys(("turn_id", "conversation_id"), f"{LINE}{number}")
-            said = {name: value for name, value in row.items() if name in columns}
+            said = {name: value for name, value in row.items() if name in columns and value != ""}
             rows.append({**own, "source": "import", **said})
     if bad:
         raise UserInputError(
@@ -216,8 +218,7 @@ def divide(data: RunData) -> Parts:
     Of few conversations more than a tenth is held out, at most a quarter: the gate cannot tell
     learning from luck on two or three. They are learned from once there are enough others.
     """
-    every = [*data.rows, *data.replay]
-    group = joined((row["conversation_id"], _said(row)) for row in every)
+    group = _groups([*data.rows, *data.replay])
     side = sides((group[row["conversation_id"]] for row in data.rows), SEED)
     held_out = sum(where == "valid" for where in side.values())
     # Those that are held out anyway first, then by chance, but the same each time.
@@ -228,17 +229,43 @@ def divide(data: RunData) -> Parts:
         if side[name] != "valid":
             side[name] = "valid"
             held_out += 1
+    _learn_both_thumbs(data.rows, group, side)
     parts = Parts([], [], [], [])
+    learned = {_said(row) for row in data.rows if side[group[row["conversation_id"]]] == "train"}
     for row in data.rows:
         name = group[row["conversation_id"]]
+        if side[name] != "train" and _said(row) in learned:
+            continue  # What is said everywhere proves nothing.
         if side[name] == "valid":
             # The gate takes what is alike for one piece of evidence.
             row = row | {"group": name}
         getattr(parts, side[name]).append(row)
+    apart = {_said(row) for row in (*parts.valid, *parts.test)}
     for row in data.replay:
-        if side.get(group[row["conversation_id"]], "train") == "train":
+        where = side.get(group[row["conversation_id"]], "train")
+        if where == "train" and _said(row) not in apart:
             parts.replay.append(row)
     return parts
+
+
+def _groups(rows: Sequence[Row]) -> dict[str, str]:
+    """By conversation the name of its group: conversations that say one thing word for word.
+
+    Where a courtesy ties most of them together, there would be nothing to divide: they stand alone.
+    """
+    group = joined((row["conversation_id"], _said(row)) for row in rows)
+    size = Counter(group.values())
+    return {talk: name if 2 * size[name] <= len(group) else talk for talk, name in group.items()}
+
+
+def _learn_both_thumbs(
+    rows: Sequence[Row], group: Mapping[str, str], side: dict[str, Side]
+) -> None:
+    """KTO learns from likes and dislikes: of neither may all be held out."""
+    for label in (True, False):
+        names = {group[row["conversation_id"]] for row in rows if row.get("label") is label}
+        if names and all(side[name] != "train" for name in names):
+            side[min(names, key=_digest)] = "train"
 
 
 def _said(row: Row) -> tuple[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -47,9 +49,15 @@ class Reader:
             return _damaged(folder, broken("It cannot be read: {why}.", why=error.strerror))
 
     def adapter(self, folder: Path) -> Version:
-        """A bare adapter folder, named after it, without a base model to compare."""
+        """A bare adapter folder, named after it, without a base model to compare.
+
+        Nothing holds its files together as a manifest does: whoever edits the configuration has
+        another adapter, so its sha256 is of both files.
+        """
         try:
-            return self._whole(folder, check_adapter(folder), {"base_model": ""})
+            version = self._whole(folder, check_adapter(folder), {"base_model": ""})
+            both = (version.sha256 or "").encode() + (folder / CONFIG).read_bytes()
+            return replace(version, sha256=hashlib.sha256(both).hexdigest())
         except VersionError as error:
             return _damaged(folder, error)
         except OSError as error:

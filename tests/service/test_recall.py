@@ -96,7 +96,10 @@ def test_it_is_there_after_a_restart_and_when_the_cache_is_damaged(make: Make) -
     cache = app.services.settings.data_dir / "cache" / "questions.npz"
     assert cache.is_file()
     app.store.close()
-    for damage in (None, b"no archive"):
+    whole = cache.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
+    for damage in (None, b"no archive", whole[: len(whole) // 2], bytes(flipped)):
         if damage:
             cache.write_bytes(damage)
         again = make(answer=tell)

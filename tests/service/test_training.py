@@ -152,6 +152,57 @@ def test_what_several_conversations_say_is_on_one_side(make: Make, method: Any) 
     assert len({row.conversation_id for row in read}) == len(answers(parts["valid"]))
 
 
+def talks(count: int, own: int, courtesy: bool) -> Approved:
+    """So many conversations of so many answers of their own, and thanks at the end of each."""
+    rows = approved(count * (own + courtesy))
+    examples = []
+    for n, example in enumerate(rows.examples):
+        talk, place = divmod(n, own + courtesy)
+        said = [Message("user", f"질문 {n}"), Message("assistant", f"답 {n}")]
+        if courtesy and place == own:
+            said = [Message("user", "고마워!"), Message("assistant", "천만에요!")]
+        examples.append(replace(example, conversation_id=f"t_{talk}", messages=tuple(said)))
+    return replace(rows, examples=tuple(examples), pairs=(), judged=())
+
+
+def test_one_long_conversation_is_learned_from() -> None:
+    for n in range(50):
+        rows = talks(1, 20, False)
+        named = [replace(e, conversation_id=f"only_{n}") for e in rows.examples]
+        parts = divide(from_approved("sft-lora", replace(rows, examples=tuple(named))))
+        assert (len(parts.train), len(parts.valid), len(parts.test)) == (20, 0, 0)
+
+
+def test_a_courtesy_does_not_tie_everything_together() -> None:
+    parts = divide(from_approved("sft-lora", talks(40, 3, True)))
+    names = [{row["conversation_id"] for row in part} for part in (parts.train, parts.valid)]
+    assert len(names[0]) >= 24 and len(names[1]) == 8
+    assert not answers(parts.train) & answers([*parts.valid, *parts.test])
+    assert len(parts.valid) == 24
+
+
+def test_what_is_held_out_of_the_examples_is_not_mixed_into_dpo() -> None:
+    """Most conversations have no pair, so that DPO alone would not know their side."""
+    rows = approved(60)
+    rows = replace(rows, pairs=rows.pairs[:15])
+    parts = divide(from_approved("sft-lora", rows))
+    apart = {row["turn_id"] for row in (*parts.valid, *parts.test)}
+    replay = {row["turn_id"] for row in divide(from_approved("dpo", rows)).replay}
+    assert len(replay) > 30 and not replay & apart
+
+
+def test_kto_learns_from_both_thumbs() -> None:
+    """Also when all dislikes stand in one conversation, which might be held out."""
+    rows = approved(40)
+    for n in range(30):
+        judged = [
+            replace(one, label=k >= 4, conversation_id=f"bad_{n}" if k < 4 else f"good_{n}_{k}")
+            for k, one in enumerate(rows.judged)
+        ]
+        parts = divide(from_approved("kto", replace(rows, judged=tuple(judged))))
+        assert {row["label"] for row in parts.train} == {True, False}
+
+
 def test_kto_rows(make: Make) -> None:
     site = make("slow")
     folder = site.supervisor.folder(site.start("kto").id)

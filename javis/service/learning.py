@@ -81,7 +81,8 @@ def join_learning(
     runs_dir = settings.data_dir / "runs"
     supervisor = supervisor or Supervisor(runs_dir)
     rule = settings.data_dir / "gate.json"
-    outcome = Outcome(store, supervisor, publisher, versions, preferences, rule, examiner)
+    model = base.model if base else None
+    outcome = Outcome(store, supervisor, publisher, versions, preferences, rule, examiner, model)
     keeper = RunKeeper(store, supervisor, outcome, chat)
     planner = Planner(store, source, preferences, versions, base, runs_dir, chat=chat)
     training = TrainingService(

@@ -14,6 +14,7 @@ from javis.core.evaluation import SuiteName
 from javis.core.learning import TERMINAL, Check, TrainJob, Verdict
 from javis.core.types import BASE, Version
 from javis.engine.adapter import read_json
+from javis.engine.models import same_model
 from javis.eval.explain import verdict_json
 from javis.eval.gate import Rule, judge, read_rule
 from javis.eval.suite_gate import not_asked, worse_items
@@ -59,6 +60,8 @@ class Outcome:
     rule_file: Path
     examiner: Examiner | None = None
     """Asks the suites; without one the losses alone decide."""
+    base_model: str | None = None
+    """The model that is running, if it can be trained."""
 
     def settle(self, job: TrainJob) -> TrainJob:
         """The end of a run whose trainer lives no more."""
@@ -78,6 +81,10 @@ class Outcome:
             values = _mapping(result.get("values")) | {"message": result.get("message", "")}
             code = str(result.get("code") or "train_failed")
             return self.end(job, "failed", reason=code, reason_values=plain(values))
+        try:
+            self.require_base(job)
+        except TrainError as error:
+            return self.failed(job, error)
         began = time.monotonic()
         job = self.store.jobs.update(job.id, took=self._took(result))
         if job.dry_run:
@@ -95,6 +102,16 @@ class Outcome:
                 return self.end(job, "cancelled")
             LOG.warning("run %s failed at its end: %s", job.id, error)
             return self.failed(job, error)
+
+    def require_base(self, job: TrainJob) -> None:
+        """A run is judged, tried out and published with the model that it trained."""
+        if self.base_model is None or not same_model(job.base_model, self.base_model):
+            raise TrainError(
+                "run_of_other_base",
+                "This run belongs to {base}, which is not running now. Start JAVIS with it and "
+                "resume the run.",
+                base=job.base_model,
+            )
 
     def asking_seconds(self) -> float:
         """About how long the gate will ask questions. A rule that is broken says so at the end."""

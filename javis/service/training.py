@@ -151,6 +151,7 @@ class TrainingService:
         folder = self._supervisor.folder(job_id)
         if job.state not in RESUMABLE or not (folder / "job.json").is_file():
             raise TrainError("not_resumable", "This run cannot be taken up again.")
+        self._outcome.require_base(job)
         self._require_approved(job)
         with self._supervisor.reserved() as lock:
             self._keeper.bury()
@@ -188,6 +189,7 @@ class TrainingService:
             if job.state != "rejected" or job.version:
                 raise TrainError("not_rejected", "Only a run that the gate refused can be let by.")
             result = require_candidate(self._supervisor, job)
+            self._outcome.require_base(job)
             self._require_approved(job)
             before = job.overridden_by
             job = self._store.jobs.update(job_id, overridden_by=by)

@@ -123,6 +123,7 @@ def make_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[M
         device: Literal["cpu", "cuda"] = "cpu",
         engine: ScriptedEngine | None = None,
         suites: Mapping[SuiteName, Suite] | None = None,
+        model: str = "scripted",
         **options: Any,
     ) -> Site:
         settings = Settings(
@@ -144,7 +145,7 @@ def make_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[M
         command = train_command if real else fake
         supervisor = Supervisor(settings.data_dir / "runs", command, **options)
         path = real or tmp_path / "base"
-        base = TrainBase("scripted", path, None, "4bit", device, 1_000_000)
+        base = TrainBase(model, path, None, "4bit", device, 1_000_000)
         source = source or Source()
         preferences = Preferences(store)
         examiner = None

@@ -640,6 +640,22 @@ def restart(site: Site, make: Make, *words: str) -> Site:
     return make(*words)
 
 
+def test_started_again_with_another_model(make: Make) -> None:
+    """What was trained waits for its own model: another one can neither judge nor serve it."""
+    first = make()
+    job = first.start()
+    first.until(lambda: first.supervisor.result(job.id) is not None)
+    other = make(model="another")
+    job = other.finished(job)
+    assert (job.state, job.reason, job.version) == ("failed", "run_of_other_base", None)
+    assert other.registry.versions() == []
+    with pytest.raises(TrainError, match="scripted"):
+        other.training.resume(job.id)
+    again = make()
+    again.training.resume(job.id)
+    assert again.finished(job).version == "v1.0"
+
+
 def test_the_server_is_started_again_while_it_trains(make: Make) -> None:
     first = make("slow")
     job = first.start()

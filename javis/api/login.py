@@ -33,6 +33,7 @@ def login_router(auth: Auth) -> APIRouter:
     @router.post("/login")
     async def log_in(request: Request) -> Response:
         """Take `name` and `password`, as a form or as JSON, and give the session cookie."""
+        form: dict[str, str] = {}
         try:
             form = _fields(await request.body(), request.headers.get("content-type", ""))
             address = request.client.host if request.client else ""
@@ -40,7 +41,7 @@ def login_router(auth: Auth) -> APIRouter:
                 auth.log_in, form.get("name", ""), form.get("password", ""), address
             )
         except JavisError as error:
-            return _refused(auth, request, error)
+            return _refused(auth, request, error, form.get("next", "/"))
         to_page = wants_html(request)
         response: Response = JSONResponse({"logged_in": True})
         if to_page:
@@ -116,14 +117,14 @@ def _fields(body: bytes, content_type: str) -> dict[str, str]:
     return {key: values[-1] for key, values in parsed.items()}
 
 
-def _refused(auth: Auth, request: Request, error: JavisError) -> Response:
+def _refused(auth: Auth, request: Request, error: JavisError, wanted: str = "/") -> Response:
     if not wants_html(request):
         answer = respond(error)
         if not isinstance(error, (Busy, UserInputError)):
             answer.status_code = 401
         return answer
     status = 429 if isinstance(error, Busy) else 401
-    page = _page(auth, request, "/", error, status)
+    page = _page(auth, request, wanted, error, status)
     if isinstance(error, Busy):
         page.headers["Retry-After"] = str(error.values.get("seconds", RETRY_AFTER_S))
     return page

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from javis.core.errors import Busy, ContextOverflow, JavisError
 from javis.core.protocols import Engine
 from javis.core.types import (
-    MAX_COMMENT_CHARS,
+    MAX_MESSAGE_CHARS,
     MAX_SEED,
     Chunk,
     Conversation,
@@ -163,7 +163,8 @@ class Answerer:
         prompt = options.system_prompt
         if prompt is None:
             prompt = self._preferences.system_prompt()
-        check_text(prompt, "The system prompt", MAX_COMMENT_CHARS, empty_ok=True)
+        # As long as an import's, so that what was imported can be answered again.
+        check_text(prompt, "The system prompt", MAX_MESSAGE_CHARS, empty_ok=True)
         return Turn(
             id=new_turn_id(),
             conversation_id=conversation_id or "",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 import threading
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import cast
 
 from javis.core.errors import ContextOverflow, UserInputError
 from javis.core.protocols import Engine
@@ -16,14 +16,15 @@ from javis.core.types import (
     MAX_SEED,
     Chunk,
     Conversation,
+    Ended,
     Message,
     SamplingParams,
+    Timings,
     Turn,
     Version,
     check_text,
 )
-from javis.service.admission import Admission
-from javis.service.answerer import said_of
+from javis.service.answerer import Answerer
 from javis.service.chat import title_of
 from javis.service.versions import VersionService
 from javis.store import Store, new_conversation_id, new_turn_id, now_iso
@@ -45,12 +46,12 @@ class CompletionService:
     """The stateless way to the engine, for `/v1/chat/completions`."""
 
     def __init__(
-        self, engine: Engine, store: Store, versions: VersionService, admission: Admission
+        self, engine: Engine, store: Store, versions: VersionService, answerer: Answerer
     ) -> None:
         self._engine = engine
         self._store = store
         self._versions = versions
-        self._admission = admission
+        self._answerer = answerer
         self._closing = threading.Event()
 
     def stop_all(self) -> None:
@@ -81,19 +82,32 @@ class CompletionService:
         if sampling.seed is None:
             sampling = replace(sampling, seed=secrets.randbelow(MAX_SEED))
         completion_id = new_turn_id() if keep else f"chatcmpl-{secrets.token_hex(12)}"
-        chunks = self._stream(messages, sampling, chosen)
         if keep:
             turn = self._turn(completion_id, messages, sampling, chosen)
-            chunks = self._kept(*_as_conversation(owner, turn, messages), chunks)
+            chunks = self._kept(*_as_conversation(owner, turn, messages), messages)
+        else:
+            chunks = self._stream(messages, sampling, chosen.name, self._closing)
         return Completion(completion_id, chosen, chunks)
 
     def _stream(
-        self, messages: Sequence[Message], sampling: SamplingParams, version: Version
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingParams,
+        version: str,
+        stop: threading.Event,
+        *,
+        announced: bool = False,
     ) -> Generator[Chunk, None, None]:
-        with self._admission.ticket() as ticket:
-            while not ticket.ready.wait(0.1):
+        """`announced`: an empty chunk comes when there is a place, before the engine is asked."""
+        with self._answerer.admission.ticket() as ticket:
+            if announced:
                 yield Chunk()
-            running = self._engine.stream(messages, sampling, version.name, self._closing)
+            while not ticket.ready.wait(0.1):
+                if stop.is_set():
+                    yield Chunk("", "cancelled", Timings())
+                    return
+                yield Chunk()
+            running = self._engine.stream(messages, sampling, version, stop)
             with closing(running) as chunks:
                 yield from chunks
 
@@ -120,31 +134,27 @@ class CompletionService:
         )
 
     def _kept(
-        self,
-        conversation: Conversation,
-        turns: Sequence[Turn],
-        chunks: Generator[Chunk, None, None],
+        self, conversation: Conversation, turns: Sequence[Turn], messages: Sequence[Message]
     ) -> Generator[Chunk, None, None]:
+        """The answer, kept as one of the chat is: it can be stopped, and is stored as it grows."""
         turn = turns[-1]
-        with closing(chunks):
+        with (
+            self._answerer.alive(conversation.id) as stop,
+            closing(
+                self._stream(messages, turn.sampling, turn.version, stop, announced=True)
+            ) as chunks,
+        ):
             # Refused for lack of a place before anything is stored.
-            first = next(chunks)
+            next(chunks)
             pending = [*turns[:-1], replace(turn, finish=None)]
             self._store.conversations.import_many([(conversation, pending, [])])
-            try:
-                for chunk in itertools.chain([first], chunks):
-                    turn = replace(turn, reply=turn.reply + chunk.text)
-                    if chunk.finish:
-                        timings = chunk.timings or turn.timings
-                        turn = replace(turn, finish=chunk.finish, timings=timings)
-                        # Stored before the client learns that it is complete.
-                        self._store.conversations.put_turn(turn)
-                    yield chunk
-            except Exception as error:
-                turn = replace(turn, finish="error", error=said_of(error))
-                raise
-            finally:
-                self._store.conversations.put_turn(turn)
+            said = 0
+            for grown in self._answerer.kept(turn, chunks):
+                # Stored before the client learns that it is complete.
+                finish = cast(Ended | None, grown.finish)
+                timings = grown.timings if finish else None
+                yield Chunk(grown.reply[said:], finish, timings)
+                said = len(grown.reply)
 
 
 def _check(messages: Sequence[Message]) -> None:

@@ -13,6 +13,7 @@ from javis.service.examining import Examiner
 from javis.service.outcome import Outcome, Shelf
 from javis.service.preferences import Preferences
 from javis.service.repeating import Repeating
+from javis.service.run_counts import CountTokens
 from javis.service.run_keeper import WATCH_S, RunKeeper
 from javis.service.schedule import LOOK_S, Schedule
 from javis.service.training import TrainingService
@@ -74,9 +75,10 @@ def join_learning(
     supervisor: Supervisor | None = None,
     chat: Pausable | None = None,
     examiner: Examiner | None = None,
+    count_tokens: CountTokens | None = None,
 ) -> Learning:
     """`base` None: the model that is running cannot be trained. `chat` makes room when asked;
-    `examiner` asks the suites of the gate.
+    `examiner` asks the suites of the gate; `count_tokens` is that of the model, where it is loaded.
     """
     runs_dir = settings.data_dir / "runs"
     supervisor = supervisor or Supervisor(runs_dir)
@@ -84,7 +86,16 @@ def join_learning(
     model = base.model if base else None
     outcome = Outcome(store, supervisor, publisher, versions, preferences, rule, examiner, model)
     keeper = RunKeeper(store, supervisor, outcome, chat)
-    planner = Planner(store, source, preferences, versions, base, runs_dir, chat=chat)
+    planner = Planner(
+        store,
+        source,
+        preferences,
+        versions,
+        base,
+        runs_dir,
+        chat=chat,
+        count_tokens=count_tokens,
+    )
     training = TrainingService(
         store, supervisor, planner, outcome, keeper, settings.exports_dir, chat
     )

@@ -17,6 +17,7 @@ from javis.core.types import (
 )
 from javis.service.answerer import Answerer, title_of
 from javis.service.markdown import read_markdown, write_markdown
+from javis.service.recall import Recall
 from javis.service.transfer import read_conversation, relinked
 from javis.service.tree import branch_to
 from javis.store import Store
@@ -27,14 +28,14 @@ MAX_PROBLEMS = 50
 
 
 class ImportRefused(UserInputError):
-    """Nothing was imported; `problems` has a line for each bad row."""
+    """Nothing was imported; `problems` has a line for each bad row, up to MAX_PROBLEMS."""
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[str], count: int) -> None:
         super().__init__(
             "import_refused",
             "Nothing was imported. Rows that cannot be read: {count}\n{lines}",
-            count=len(problems),
-            lines="\n".join(problems[:MAX_PROBLEMS]),
+            count=count,
+            lines="\n".join(problems),
         )
         self.problems = problems
 
@@ -42,9 +43,10 @@ class ImportRefused(UserInputError):
 class Library:
     """A user's conversations as a whole."""
 
-    def __init__(self, store: Store, answerer: Answerer) -> None:
+    def __init__(self, store: Store, answerer: Answerer, recall: Recall) -> None:
         self._store = store
         self._answerer = answerer
+        self._recall = recall
 
     def page(
         self, owner: str, query: str = "", offset: int = 0, limit: int = 50
@@ -81,26 +83,31 @@ class Library:
                 "import_shape",
                 'The file must hold {"conversations": [...]} with at least one of them.',
             )
+        if len(rows) + sum(map(_turns_in, rows)) > MAX_IMPORT_TURNS:
+            raise UserInputError(
+                "import_too_large",
+                "At most {limit} turns can be imported at once.",
+                limit=f"{MAX_IMPORT_TURNS:,}",
+            )
         problems: list[str] = []
+        unlisted = 0
         moved: dict[str, str] = {}
         read: list[tuple[Conversation, list[Turn], list[Feedback]]] = []
         for number, row in enumerate(rows, 1):
             item = read_conversation(row, owner, f"conversation {number}", problems, moved)
             if item is not None:
                 read.append(item)
-        if sum(len(turns) for _, turns, _ in read) > MAX_IMPORT_TURNS:
-            raise UserInputError(
-                "import_too_large",
-                "At most {limit} turns can be imported at once.",
-                limit=f"{MAX_IMPORT_TURNS:,}",
-            )
+            unlisted += len(problems[MAX_PROBLEMS:])
+            del problems[MAX_PROBLEMS:]
         if problems:
-            raise ImportRefused(problems)
+            raise ImportRefused(problems, len(problems) + unlisted)
         named = [
             (self._named(c, turns), [relinked(turn, moved) for turn in turns], votes)
             for c, turns, votes in read
         ]
         self._store.conversations.import_many(named)
+        if any(vote.correction for _, _, votes in named for vote in votes):
+            self._recall.learn()
         return [conversation for conversation, _, _ in named]
 
     def bring_in_markdown(self, owner: str, text: str) -> list[Conversation]:
@@ -135,6 +142,11 @@ class Library:
         if conversation.title:
             return conversation
         return replace(conversation, title=title_of(turns[0].user) if turns else "")
+
+
+def _turns_in(row: object) -> int:
+    turns = row.get("turns") if isinstance(row, dict) else None
+    return len(turns) if isinstance(turns, list) else 0
 
 
 def _row(turn: Turn, vote: Feedback | None) -> dict[str, Any]:

@@ -108,15 +108,16 @@ def join(
         supervisor,
         chat_room,
         Examiner(lambda: nullcontext(evaluation)),
+        engine.count_tokens,
     )
-    completions = CompletionService(engine, store, versions, admission)
     answerer = Answerer(engine, store, versions, preferences, admission, recall)
+    completions = CompletionService(engine, store, versions, answerer)
     chat = ChatService(store, answerer, recall)
     sources = Sources(versions, registry, store.jobs, supervisor, lambda: versions.refused)
     return Services(
         settings=settings,
         chat=chat,
-        library=Library(store, answerer),
+        library=Library(store, answerer, recall),
         feedback=FeedbackService(store, review, recall),
         completions=completions,
         preferences=preferences,

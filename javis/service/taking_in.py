@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from javis.core.errors import UserInputError
 from javis.core.learning import Example, Judged, Pair, TakenRow
 from javis.dataset import pii
 from javis.dataset.candidates import judgement_of
@@ -50,10 +51,11 @@ class Taking:
         self._by = by
         self._control = ControlTokens()
         self._taken = {row.turn_id for row in frozen.foreign}
+        self._voted = {row.turn_id for row in frozen.voted}
 
     def run(self, blocks: Iterable[bytes], *, dry_run: bool) -> TakenIn:
         bad: list[Problem] = []
-        rows = list(read(blocks, bad))
+        rows = [(line, row) for line, row in read(blocks, bad) if not self._is_gone(line, row, bad)]
         known = self._known({row.turn_id for _, row in rows})
         at = now_iso()
         batch = f"i_{at}"
@@ -77,6 +79,19 @@ class Taking:
             flagged=flagged,
             batch=batch if taken and not dry_run else "",
         )
+
+    def _is_gone(self, line: int, row: Row, bad: list[Problem]) -> bool:
+        """A row of an answer that its user deleted or judges no more must not come back by an
+        export of before."""
+        if self._frozen.candidate(row.turn_id) is not None or row.turn_id in self._voted:
+            return False
+        if self._store.reviews.conversation_of(row.turn_id) is None:
+            return False
+        error = UserInputError(
+            "row_of_gone_turn", "This answer was deleted, or its rating was taken back."
+        )
+        bad.append((line, error.code, str(error)))
+        return True
 
     def _known(self, turn_ids: set[str]) -> set[tuple[str, str]]:
         """Keys of all that is learned as it is: each by itself, and with its turn if that is one

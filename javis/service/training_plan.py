@@ -17,7 +17,7 @@ from javis.engine.hardware import Hardware, detect
 from javis.engine.models import same_model
 from javis.service.outcome import Shelf
 from javis.service.preferences import Preferences
-from javis.service.run_counts import count, counts_of, languages, tokens_of
+from javis.service.run_counts import CountTokens, count, counts_of, languages, tokens_of
 from javis.service.run_files import Row, RunData, from_approved
 from javis.store import Store
 from javis.train import recommend
@@ -91,7 +91,9 @@ class Planner:
         runs_dir: Path,
         look: Callable[[], Hardware] | None = None,
         chat: Pausable | None = None,
+        count_tokens: CountTokens | None = None,
     ) -> None:
+        """`count_tokens` None: no model is loaded, and tokens are counted roughly."""
         self._store = store
         self._source = source
         self._preferences = preferences
@@ -100,6 +102,7 @@ class Planner:
         self._runs_dir = runs_dir
         self._look = look or detect
         self._chat = chat
+        self._count_tokens = count_tokens
         self._lock = threading.Lock()
         self._collected: tuple[Hashable, Approved] | None = None
 
@@ -270,7 +273,7 @@ class Planner:
             method,
             hyper,
             rows=len(train),
-            tokens=sum(map(tokens_of, train)),
+            tokens=tokens_of(train, hyper.max_length, self._count_tokens),
             model_params=base.parameters,
             device=base.device,
             speed=self._speed(base, method),
@@ -281,7 +284,7 @@ class Planner:
         )
 
     def _speed(self, base: TrainBase, method: Method) -> float | None:
-        """Tokens a second that the newest run of this kind reached here."""
+        """Tokens a second that the newest run of this kind reached here, as the trainer counts."""
         for job in self._store.jobs.all():
             same = job.method == method and same_model(job.base_model, base.model)
             if same and not job.dry_run and job.took.get("seconds") and job.took.get("tokens"):

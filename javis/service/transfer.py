@@ -66,7 +66,8 @@ def read_conversation(
         owner=owner,
         title=" ".join(title.split()),
         created_at=created_at,
-        updated_at=turns[-1].created_at if turns else created_at,
+        # Never in the future: nothing newer would ever stand above it in the list.
+        updated_at=min(now_iso(), max((t.created_at for t in turns), default=created_at)),
         head=head,
         titled=bool(title.strip()),
     )

@@ -29,13 +29,13 @@ _RENTED_START_S = 180.0
 _PASSES: Mapping[Method, float] = {
     "sft-lora": 1.0,
     "sft-qlora": 1.3,
-    "dpo": 2.6,
+    "dpo": 1.3,
     "kto": 1.7,
     "prompt-tuning": 1.0,
     "ia3": 1.0,
 }
-"""Work for each row against SFT: DPO reads two answers, KTO a mismatched one besides, both the
-base's opinion once; four bits are unpacked each time."""
+"""Work for each token against SFT: KTO reads a mismatched answer besides, DPO has both of its own
+counted already, both ask the base's opinion once; four bits are unpacked each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ def memory_bytes(
     row_tokens: float,
     bits: int = 16,
 ) -> int:
-    """Peak memory, for rows of about so many tokens, on a base with so many bits a weight."""
+    """Peak memory, for rows (sides of a pair) of about so many tokens, on a base with so many bits
+    a weight."""
     weights = int(model_params * (0.6 if bits == 4 else bits / 8))
     trained = adapter_params(method, hyper, model_params) * 16
     sequences = hyper.batch_size * (2 if method in ("dpo", "kto") else 1)
@@ -116,7 +117,8 @@ def estimate(
     *,
     tried_out: bool = False,
 ) -> Estimate:
-    """Reckon a run over `rows` training rows of `tokens` tokens together.
+    """Reckon a run over `rows` training rows of `tokens` tokens together, both answers of a pair
+    counted with their prompt.
 
     `speed`: tokens a second that an earlier run of this base reached here. `asking_s`: what the
     gate's questions take, `tried_out`: whether the version is before it is published.
@@ -141,7 +143,8 @@ def estimate(
     if tried_out:
         seconds += _TRIAL_S * model_params / _REFERENCE_PARAMS
     elsewhere = _RENTED_START_S + read * work / _RENTED_FLOPS
-    row_tokens = tokens / max(1, rows)
+    # A pair is two of the sequences that lie in memory.
+    row_tokens = tokens / max(1, rows) / (2 if method == "dpo" else 1)
     return Estimate(
         seconds=seconds,
         memory_bytes=memory_bytes(method, hyperparameters, model_params, device, row_tokens, bits),

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
 from javis.core.errors import TrainError
 from javis.engine import hardware
+from javis.engine.hf_model import read_words
+from javis.engine.template import ChatTemplate
 from javis.train.base import precision
 from javis.train.config import TrainConfig
-from javis.train.data import Row
+from javis.train.data import Row, encode
 from javis.train.estimate import disk_bytes, memory_bytes
 
 _GB = 1e9
-_CHARS_PER_TOKEN = 3.0
+_SAMPLE = 256
+"""Rows that are counted: all are encoded only once the base is there."""
 _MARGIN = 1.3
 """By which the estimate is padded; a run is refused only when even the bare sum does not fit."""
 
@@ -40,7 +44,11 @@ def require_room(config: TrainConfig, folder: Path, rows: dict[str, list[Row]]) 
         config.hyperparameters,
         parameters,
         config.device,
-        _row_tokens(rows["train"]),
+        _row_tokens(
+            rows["train"],
+            read_words(Path(config.base_path)).template(),
+            config.hyperparameters.max_length,
+        ),
         bits,
     )
     found = hardware.detect()
@@ -68,9 +76,16 @@ def _width(folder: Path) -> int:
     return 4 if kind == "float32" else 2
 
 
-def _row_tokens(rows: list[Row]) -> float:
-    """About how long a row is."""
-    if not rows:
-        return 1.0
-    letters = sum(len(r.answer) + sum(len(m.content) for m in r.prompt) for r in rows)
-    return letters / len(rows) / _CHARS_PER_TOKEN
+def _row_tokens(rows: list[Row], template: ChatTemplate, longest: int) -> float:
+    """About how many of the base's tokens a row has; of a pair, either side with the prompt."""
+    step = math.ceil(len(rows) / _SAMPLE) or 1
+    # From the longest on, so that a sample says rather too much.
+    sample = sorted(rows, key=_letters, reverse=True)[::step]
+    sides = [(r, said) for r in sample for said in (r.answer, r.rejected) if said is not None]
+    encoded = [encode(template, r.turn_id, r.prompt, said, longest) for r, said in sides]
+    lengths = [len(row) for row in encoded if row is not None]
+    return sum(lengths) / len(lengths) if lengths else 1.0
+
+
+def _letters(row: Row) -> int:
+    return len(row.answer) + len(row.rejected or "") + sum(len(m.content) for m in row.prompt)

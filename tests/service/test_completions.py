@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
 from javis.core.errors import Busy, ContextOverflow, EngineError, UserInputError
 from javis.core.types import Chunk, Message, Role, SamplingParams
 from javis.engine.scripted import ScriptedEngine
-from javis.service.admission import Admission
 from javis.service.completions import CompletionService
 from tests.service.conftest import Make
 
@@ -68,12 +68,43 @@ class Faulty(ScriptedEngine):
 
 def test_a_fault_nobody_foresaw_is_no_stop_of_the_clients(make: Make) -> None:
     app = make()
-    faulty = CompletionService(Faulty(), app.store, app.services.versions, Admission(1, 0))
+    answerer = app.services.completions._answerer
+    faulty = CompletionService(Faulty(), app.store, app.services.versions, answerer)
     done = faulty.complete(ME, ASK, SamplingParams(), keep=True)
     with pytest.raises(RuntimeError):
         list(done.chunks)
     turn = app.services.chat.turn(ME, done.id)
     assert (turn.reply, turn.finish, turn.error) == ("a", "error", None)
+
+
+def test_what_is_kept_is_on_the_disk_before_the_model_is_asked_and_while_it_writes(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("javis.service.answerer.CHECKPOINT_S", 0.0)
+    app = make(answer=lambda *_: "one two three four")
+    asked: list[int] = []
+    stream = app.engine.stream
+
+    def watched(*what: Any) -> Any:
+        asked.append(app.services.library.page(ME)[1])
+        return stream(*what)
+
+    monkeypatch.setattr(app.engine, "stream", watched)
+    done = app.services.completions.complete(ME, ASK, SamplingParams(), keep=True)
+    said = ""
+    for chunk in done.chunks:
+        said += chunk.text
+        if said.startswith("one two three"):
+            break
+    assert asked == [1]
+    turn = app.services.chat.turn(ME, done.id)
+    assert turn.finish is None and turn.reply.startswith("one two")
+    assert app.services.chat.view(ME, turn.conversation_id).answering
+    with pytest.raises(Busy):
+        list(app.services.chat.reply(ME, "and?", turn.conversation_id))
+    assert app.services.chat.stop(ME, turn.conversation_id)
+    assert [c.finish for c in done.chunks if c.finish] == ["cancelled"]
+    assert app.services.chat.turn(ME, done.id).finish == "cancelled"
 
 
 def test_refusals_come_before_the_answer(make: Make) -> None:

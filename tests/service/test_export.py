@@ -485,6 +485,26 @@ def test_what_our_own_turns_teach_is_not_learned_twice(
     assert app.services.review.approved() == before
 
 
+@pytest.mark.parametrize("how", ["deleted", "taken back"])
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_old_export_brings_nothing_back(
+    app: Application, export: ExportService, format: Any, how: str
+) -> None:
+    some(app)
+    data = b"".join(export.stream(format, "all"))
+    for talk in app.services.library.page("local")[0]:
+        if how == "deleted":
+            app.services.library.delete("local", talk.id)
+        else:
+            for turn in app.store.conversations.turns(talk.id):
+                app.services.feedback.rate("local", turn.id, None)
+    taken = export.take_in(data)
+    assert taken.accepted == taken.unchanged == 0
+    assert {code for _, code, _ in taken.bad} == {"row_of_gone_turn"}
+    approved = app.services.review.approved()
+    assert not approved.examples and not approved.pairs and not approved.judged
+
+
 def test_an_edit_to_what_another_turn_says_is_one(app: Application, export: ExportService) -> None:
     put(app.store, ("tea?", "Green.", "good", None))
     (other,) = put(app.store, ("tea?", "Black.", "good", None))

@@ -79,6 +79,40 @@ def test_one_bad_row_stops_the_whole_import_with_a_line_for_each(make: Make) -> 
     assert services.library.page(ME)[1] == 0
 
 
+def test_many_bad_rows_are_counted_and_few_are_listed(make: Make) -> None:
+    services = make().services
+    data = {"conversations": [{"turns": [0] * 300}, *[0] * 300]}
+    with pytest.raises(ImportRefused, match="600") as caught:
+        services.library.bring_in(ME, data)
+    assert len(caught.value.problems) == 50
+    for many in ([{"turns": [0] * 100_001}], [0] * 100_001):
+        with pytest.raises(UserInputError, match="At most"):
+            services.library.bring_in(ME, {"conversations": many})
+
+
+def test_a_date_in_the_future_keeps_nothing_at_the_top(make: Make) -> None:
+    services = make().services
+    turns = [{"user": "a", "assistant": "b", "created_at": "2999-01-01T00:00:00Z"}]
+    (brought,) = services.library.bring_in(ME, {"conversations": [{"turns": turns}]})
+    list(services.chat.reply(ME, "newer"))
+    assert services.library.page(ME)[0][-1].id == brought.id
+
+
+def test_an_imported_correction_helps_at_once(make: Make) -> None:
+    app = make()
+    turn = {"user": "Who wrote Hamlet?", "assistant": "x", "correction": "Shakespeare did."}
+    app.services.library.bring_in(ME, {"conversations": [{"turns": [turn]}]})
+    app.services.recall.wait(60)
+    assert app.services.recall.find(ME, "Who wrote Hamlet?")
+
+
+def test_a_long_imported_system_prompt_can_be_answered_again(make: Make) -> None:
+    services = make(context_tokens=10**6).services
+    turn = {"user": "a", "assistant": "b", "system_prompt": "x" * 24_000}
+    (brought,) = services.library.bring_in(ME, {"conversations": [{"turns": [turn]}]})
+    assert list(services.chat.regenerate(ME, brought.head or ""))[-1].finish == "stop"
+
+
 @pytest.mark.parametrize("data", [None, [], {}, {"conversations": []}, {"conversations": "x"}, 5])
 def test_a_file_of_another_shape_is_refused(make: Make, data: object) -> None:
     with pytest.raises(UserInputError, match=r'{"conversations": \['):

@@ -28,7 +28,22 @@ ModelsDir = Annotated[Path | None, typer.Option(help="Folder of base models and 
 ExportsDir = Annotated[Path | None, typer.Option(help="Folder that exports go to.")]
 Engine = Annotated[str | None, typer.Option(help="auto, llamacpp or transformers.")]
 Model = Annotated[str | None, typer.Option(help="Name, hub id, folder or GGUF file.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the rows to this file.")]
+
+
+def _writable(path: Path | None) -> Path | None:
+    """Before hours of work whose numbers could not be written then."""
+    if path is not None:
+        try:
+            path.open("a").close()
+        except OSError as error:
+            raise typer.BadParameter(f"{path} cannot be written: {error.strerror}.") from None
+    return path
+
+
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write the rows to this file.", callback=_writable),
+]
 
 
 def main() -> None:
@@ -361,8 +376,8 @@ def store_backup(target: Path, data_dir: DataDir = None) -> None:
     from javis.store import maintenance, open_store
 
     with open_store(_existing(settings_from(data_dir=data_dir).journal)) as store:
-        maintenance.backup(store.db, target)
-    typer.echo(f"Saved to {target}")
+        saved = maintenance.backup(store.db, target)
+    typer.echo(f"Saved to {saved.absolute()}")
 
 
 @store_app.command("repair")

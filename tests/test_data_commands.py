@@ -36,6 +36,19 @@ def run(*words: object, code: int = 0) -> str:
     return done.output
 
 
+@pytest.mark.parametrize("words", [("eval",), ("bench", "store")])
+def test_numbers_that_could_not_be_written_are_not_measured(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    said = run(*words, "--json", tmp_path / "no" / "rows.json", code=2)
+    assert "cannot be written" in " ".join(said.split())
+
+
+def test_a_backup_into_a_folder_says_its_name(data: Path, tmp_path: Path) -> None:
+    said = run("store", "backup", tmp_path, "--data-dir", data)
+    assert Path(said.removeprefix("Saved to ").strip()).is_file()
+
+
 def test_export_edit_take_in(data: Path, tmp_path: Path) -> None:
     exports = tmp_path / "exports"
     said = run("export", "--data-dir", data, "--exports-dir", exports)

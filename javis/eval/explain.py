@@ -53,6 +53,20 @@ _SENTENCES = {
         "Good answers are not preferred more than before, beyond chance, on {pairs} held-out "
         "pairs{interval_after}.",
     ),
+    "gate.liked_raised": (
+        "Against the base, liked answers gain {difference:.3f} nats per token on disliked ones, in "
+        "{liked} held-out conversations with liked and {disliked} with disliked answers "
+        "({interval}).",
+        "Against the base, liked answers do not gain on disliked ones beyond chance: "
+        "{difference:+.3f} nats per token, in {liked} held-out conversations with liked and "
+        "{disliked} with disliked answers ({interval}).",
+    ),
+    "gate.too_few_disliked": (
+        "Held-out conversations with disliked answers: {have}. {need} are needed to tell whether "
+        "liked answers are preferred more than before, so the loss alone decides.",
+        "Held-out conversations with disliked answers: {have}. {need} are needed to tell whether "
+        "liked answers are preferred more than before.",
+    ),
     "gate.not_worse_than_current": (
         "Against the version in use the loss changes by {difference:+.3f} ({interval}); at most "
         "{allowed:+.2f} is allowed.",

@@ -13,7 +13,7 @@ from typing import Any
 
 from javis.core.learning import Check, Verdict
 from javis.eval.gate_rule import Rule, read_rule
-from javis.eval.intervals import Interval, bootstrap_ratio
+from javis.eval.intervals import Interval, bootstrap_ratio, mean_difference
 from javis.eval.suite_gate import Results, suite_checks, suite_means
 
 __all__ = ["Rule", "judge", "read_rule"]
@@ -31,36 +31,45 @@ class _Row:
     """`nll` of the same answer after questions of other conversations."""
     seen: bool = False
     """The version scored here was trained on it."""
+    liked: object = None
+    """The thumb that KTO learns from, True or False; None for the other methods."""
 
+
+_TOO_FEW = "gate.too_few_disliked"
 
 Scores = Mapping[str, Sequence[Mapping[str, Any]] | None]
 
 
 def judge(scores: Scores, rule: Rule | None = None, results: Results | None = None) -> Verdict:
     """What the gate says of `scores["candidate"]` against `["base"]` and `["current"]` (None when
-    the base is in use), each a list of rows `{turn_id, nll, tokens, conversation_id?, margin?}`.
+    the base is in use), each a list of rows `{turn_id, nll, tokens, conversation_id?, margin?,
+    label?}`.
 
     Rows of `current` that are `seen` are not held against it, as it was trained on them.
-    `nll` is the negative log-likelihood of the whole answer in nats. Rows with a `margin` (DPO and
-    KTO: the reward of the good answer less that of the bad one) are also held against the rule
-    for preferences. `results` are of the suites that were asked, None when none were. Nothing in
-    either raises: what cannot be read fails a check.
+    `nll` is the negative log-likelihood of the whole answer in nats. Rows with a `margin` (DPO: the
+    reward of the good answer less that of the bad one; so had older runs of KTO) or a `label` (KTO:
+    whether it was liked) are also held against the rule for preferences; disliked answers count
+    there alone. `results` are of the suites that were asked, None when none were. Nothing in either
+    raises: what cannot be read fails a check.
     """
     rule = rule or Rule()
     tables = {name: _table(rows) for name, rows in scores.items() if rows is not None}
     base, candidate = tables.get("base", {}), tables.get("candidate", {})
     current = tables.get("current")
-    checks = [_enough(candidate, rule)]
+    good = [key for key, row in candidate.items() if row.liked is not False]
+    checks = [_enough([candidate[key] for key in good], rule)]
     missing = set(base) ^ set(candidate) | (set(current) ^ set(candidate) if current else set())
     checks.append(Check("gate.same_rows", not missing, {"different": len(missing)}))
     bad = sum(not _finite(row) for table in tables.values() for row in table.values())
     checks.append(Check("gate.finite", bad == 0, {"bad": bad}))
-    if not candidate or missing or bad:
-        return Verdict(False, tuple(checks), {}, len(candidate))
-    has_margins = any(row.margin is not None for row in candidate.values())
-    checks += _against_base(candidate, base, rule, has_margins=has_margins)
+    if not good or missing or bad:
+        return Verdict(False, tuple(checks), {}, len(good))
+    preferred = _preferred(candidate, base, rule)
+    # A lower loss of disliked answers is nothing to wish for.
+    tables = {name: {key: table[key] for key in good} for name, table in tables.items() if table}
+    checks += _against_base(tables["candidate"], tables["base"], rule, preferred)
     if current:
-        checks.append(_against_current(candidate, current, rule))
+        checks.append(_against_current(tables["candidate"], tables["current"], rule))
     if results is not None:
         checks += suite_checks(results, rule.suites, resamples=rule.resamples, seed=rule.seed)
     losses = {name: loss for name, table in tables.items() if (loss := _loss(table)) is not None}
@@ -68,7 +77,7 @@ def judge(scores: Scores, rule: Rule | None = None, results: Results | None = No
         all(check.passed for check in checks),
         tuple(checks),
         losses,
-        len(candidate),
+        len(good),
         suite_means(results) if results is not None else {},
     )
 
@@ -87,6 +96,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, _Row]:
             margin=_number(row["margin"]) if row.get("margin", False) is not False else None,
             elsewhere=_number(row["nll_elsewhere"]) if "nll_elsewhere" in row else None,
             seen=row.get("seen") is True,
+            liked=row.get("label"),
         )
     # Sums are rounded the same way whatever order the rows came in.
     return dict(sorted(found.items()))
@@ -98,7 +108,9 @@ def _number(value: object) -> float:
 
 
 def _finite(row: _Row) -> bool:
-    if row.nll is None and row.margin is None:
+    if row.nll is None and (row.margin is None or row.liked is not None):
+        return False
+    if not isinstance(row.liked, bool | None):
         return False
     numbers = [n for n in (row.nll, row.margin, row.elsewhere) if n is not None]
     return all(map(math.isfinite, numbers)) and (row.nll is None or row.tokens > 0)
@@ -111,21 +123,28 @@ def _loss(table: Mapping[str, _Row]) -> float | None:
     return sum(row.nll or 0.0 for row in rows) / tokens if tokens else None
 
 
-def _enough(candidate: Mapping[str, _Row], rule: Rule) -> Check:
-    have = len({row.group for row in candidate.values()})
+def _enough(rows: Sequence[_Row], rule: Rule) -> Check:
+    have = len({row.group for row in rows})
     need = rule.min_conversations
     values = {"have": have, "need": need, "missing": max(0, need - have)}
     return Check("gate.enough_rows", have >= need, values)
 
 
 def _against_base(
-    candidate: Mapping[str, _Row], base: Mapping[str, _Row], rule: Rule, *, has_margins: bool
+    candidate: Mapping[str, _Row],
+    base: Mapping[str, _Row],
+    rule: Rule,
+    preferred: Check | None,
 ) -> list[Check]:
+    """`preferred` is the check of preferences, for methods that learn from them."""
     found = []
+    too_few = preferred is not None and preferred.name == _TOO_FEW
+    if preferred and too_few:
+        found.append(preferred)  # First, as it says why the loss decides.
     difference = _loss_difference(candidate, base, rule)
     if difference is not None:
         values = _compared(candidate, base, difference, rule)
-        if has_margins:
+        if preferred and not too_few:
             limit = rule.preference_slack
             passed = difference.high <= limit
             found.append(Check("gate.close_to_base", passed, values | {"allowed": limit}))
@@ -134,8 +153,8 @@ def _against_base(
             found.append(Check("gate.better_than_base", passed, values))
         found.append(_no_disaster(candidate, base, rule))
         found += _answers_fit(candidate, rule)
-    if has_margins:
-        found.append(_margin_raised(candidate, base, rule))
+    if preferred and not too_few:
+        found.append(preferred)
     return found
 
 
@@ -166,6 +185,42 @@ def _loss_difference(
             sums[row.group] += row.nll - theirs
             weights[row.group] += row.tokens
     return _bootstrap(sums, weights, rule)
+
+
+def _preferred(candidate: Mapping[str, _Row], base: Mapping[str, _Row], rule: Rule) -> Check | None:
+    """Whether good answers are preferred more than before; None where nothing is preferred."""
+    if any(row.liked is not None for row in candidate.values()):
+        return _liked_raised(candidate, base, rule)
+    if any(row.margin is not None for row in candidate.values()):
+        return _margin_raised(candidate, base, rule)
+    return None
+
+
+def _liked_raised(candidate: Mapping[str, _Row], base: Mapping[str, _Row], rule: Rule) -> Check:
+    """KTO has no pairs: what liked answers gain is held against what disliked ones gain."""
+    liked = _gains(candidate, base, liked=True)
+    disliked = _gains(candidate, base, liked=False)
+    if len(disliked) < rule.min_disliked:
+        return Check(_TOO_FEW, True, {"have": len(disliked), "need": rule.min_disliked})
+    difference = mean_difference(liked, disliked, rule.confidence)
+    values = _interval(difference, rule) | {"liked": len(liked), "disliked": len(disliked)}
+    return Check("gate.liked_raised", difference.low > 0, values)
+
+
+def _gains(candidate: Mapping[str, _Row], base: Mapping[str, _Row], *, liked: bool) -> list[float]:
+    """How much likelier the answers with one thumb became, by conversation.
+
+    Per token: otherwise one that makes all answers a little unlikelier would seem to prefer the
+    liked ones wherever those are the shorter ones.
+    """
+    sums: dict[str, float] = defaultdict(float)
+    tokens: dict[str, float] = defaultdict(float)
+    for key, row in candidate.items():
+        before = base[key].nll
+        if row.liked is liked and row.nll is not None and before is not None:
+            sums[row.group] += before - row.nll
+            tokens[row.group] += row.tokens
+    return [sums[group] / tokens[group] for group in sorted(sums)]
 
 
 def _margin_raised(candidate: Mapping[str, _Row], base: Mapping[str, _Row], rule: Rule) -> Check:

@@ -20,6 +20,9 @@ class Rule:
     min_conversations: int = 6
     """Held-out conversations. With fewer, even a candidate that is better in every single one
     could be so by chance more often than 2.5 times in a hundred (1 in 2 to the power of n)."""
+    min_disliked: int = 4
+    """KTO: held-out conversations with disliked answers. With fewer, the interval is so wide that
+    hardly anything could pass, and the loss decides instead."""
     confidence: float = 0.95
     better_than_base: float = 0.0
     """How much lower than the base's the loss must be, at the unlucky end of the interval."""
@@ -54,6 +57,7 @@ class Rule:
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("min_conversations", 2, 100_000),
+    ("min_disliked", 3, 100_000),
     ("confidence", 0.5, 0.999),
     ("better_than_base", -10.0, 10.0),
     ("worse_than_current", -10.0, 10.0),

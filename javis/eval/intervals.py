@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
+from statistics import NormalDist, mean, variance
 from typing import NamedTuple
 
 _BLOCK = 1_000_000
@@ -88,6 +88,24 @@ def bootstrap_ratio(
     tail = NormalDist().cdf(-t * math.sqrt(groups / (groups - 1)))
     low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail])
     return Interval(value, float(low), float(high))
+
+
+def mean_difference(
+    ours: Sequence[float], theirs: Sequence[float], confidence: float = 0.95
+) -> Interval:
+    """The mean of one sample less that of another, with an interval of Student's t.
+
+    The degrees of freedom are those of the smaller sample, fewer than Welch's: with three or four
+    values in it, his interval misses more often than it says when the larger one spreads less, and
+    a bootstrap, which knows no other spread than that of those few, misses more often still.
+    """
+    value = mean(ours) - mean(theirs)
+    fewest = min(len(ours), len(theirs))
+    if fewest < 2:
+        return Interval(value, -math.inf, math.inf)
+    error = math.sqrt(variance(ours) / len(ours) + variance(theirs) / len(theirs))
+    half = student(1 - (1 - confidence) / 2, fewest - 1) * error
+    return Interval(value, value - half, value + half)
 
 
 def chance_of_fall(differences: Sequence[float]) -> float:

@@ -23,6 +23,8 @@ SEED = 0
 """Of the split: the same from run to run."""
 JUDGED = 8
 """Conversations that the gate gets at least, where there are four times as many."""
+DISLIKED = 4
+"""The same of KTO's conversations with disliked answers; JUDGED counts those with liked ones."""
 MANIFEST = "data/manifest.json"
 """In a run's folder; names turns and holds no text."""
 LINE = "line-"
@@ -220,15 +222,9 @@ def divide(data: RunData) -> Parts:
     """
     group = _groups([*data.rows, *data.replay])
     side = sides((group[row["conversation_id"]] for row in data.rows), SEED)
-    held_out = sum(where == "valid" for where in side.values())
-    # Those that are held out anyway first, then by chance, but the same each time.
-    others = sorted((where == "train", _digest(name), name) for name, where in side.items())
-    for _, _, name in others:
-        if held_out >= min(JUDGED, len(side) // 4):
-            break
-        if side[name] != "valid":
-            side[name] = "valid"
-            held_out += 1
+    for label, at_least in ((True, JUDGED), (False, DISLIKED)):
+        names = {group[r["conversation_id"]] for r in data.rows if r.get("label", True) is label}
+        _hold_out(names, min(at_least, len(names) // 4), side)
     _learn_both_thumbs(data.rows, group, side)
     parts = Parts([], [], [], [])
     learned = {_said(row) for row in data.rows if side[group[row["conversation_id"]]] == "train"}
@@ -246,6 +242,15 @@ def divide(data: RunData) -> Parts:
         if where == "train" and _said(row) not in apart:
             parts.replay.append(row)
     return parts
+
+
+def _hold_out(names: Set[str], at_least: int, side: dict[str, Side]) -> None:
+    """Let so many of these conversations be for validation."""
+    held_out = sum(side[name] == "valid" for name in names)
+    # Those that are held out anyway first, then by chance, but the same each time.
+    others = sorted((side[n] == "train", _digest(n), n) for n in names if side[n] != "valid")
+    for _, _, name in others[: max(0, at_least - held_out)]:
+        side[name] = "valid"
 
 
 def _groups(rows: Sequence[Row]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from javis.train import preference, prompt, sft
 from javis.train.base import Base, add_adapter, load_base, load_tokenizer, suit_rows
 from javis.train.checkpoints import newest_whole, remove_all
 from javis.train.config import TrainConfig
+from javis.train.data import Encoded
 from javis.train.events import EventLog
 from javis.train.hyperparameters import USED
 from javis.train.keep import kept_rows
@@ -239,19 +240,28 @@ def _scores(material: Material, found: dict[str, Losses]) -> dict[str, Any] | No
     held = material.held
     scores: dict[str, Any] = {"base": None, "current": None, "candidate": None}
     for name, losses in found.items():
-        margins = _margins(held, losses, found["base"])
+        margins = _margins(held, losses, found["base"]) if held.paired else []
         scores[name] = [
-            {
-                "turn_id": row.turn_id,
-                "conversation_id": material.conversations.get(row.turn_id, ""),
-                "nll": losses.good[i],
-                "tokens": len(row.answer),
-            }
+            _score(material, row, losses.good[i])
             | ({"margin": margins[i]} if margins else {})
+            | ({"label": True} if material.judged else {})
             | _elsewhere(losses, i)
             for i, row in enumerate(held.good)
         ]
+        if material.judged:
+            # The gate has to see how much both sides spread.
+            disliked = zip(held.bad, losses.bad, strict=True)
+            scores[name] += [_score(material, row, n) | {"label": False} for row, n in disliked]
     return scores
+
+
+def _score(material: Material, row: Encoded, nll: float) -> dict[str, Any]:
+    return {
+        "turn_id": row.turn_id,
+        "conversation_id": material.conversations.get(row.turn_id, ""),
+        "nll": nll,
+        "tokens": len(row.answer),
+    }
 
 
 def _elsewhere(losses: Losses, index: int) -> dict[str, float]:
@@ -263,7 +273,8 @@ def _elsewhere(losses: Losses, index: int) -> dict[str, float]:
 def _margins(held: Held, losses: Losses, base: Losses) -> list[float]:
     """By how many nats more than the base a model prefers each good answer to its bad one.
 
-    KTO has no pairs: there the mean of the disliked answers stands for the bad one.
+    KTO has no pairs: there the mean of the disliked answers stands for the bad one. That is for the
+    means alone: a constant in every row hides how much the disliked answers spread.
     """
     if not held.bad:
         return []

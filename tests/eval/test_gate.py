@@ -234,6 +234,7 @@ def test_the_rule_is_read_from_a_file(tmp_path: Path) -> None:
         ("[]", "no JSON object"),
         ('{"min_rows": 3}', "'min_rows' is unknown"),
         ('{"min_conversations": 1}', "between 2 and"),
+        ('{"min_disliked": 2}', "between 3 and"),
         ('{"min_conversations": 6.5}', "whole number"),
         ('{"min_conversations": true}', "whole number"),
         ('{"confidence": 1}', "confidence"),

@@ -191,6 +191,15 @@ def test_what_is_held_out_of_the_examples_is_not_mixed_into_dpo() -> None:
     assert len(replay) > 30 and not replay & apart
 
 
+def test_kto_holds_out_enough_of_both_thumbs() -> None:
+    rows = approved(60)
+    judged = [replace(one, label=k % 3 > 0) for k, one in enumerate(rows.judged)]
+    parts = divide(from_approved("kto", replace(rows, judged=tuple(judged))))
+    for label, wanted in ((True, 8), (False, 4)):
+        held_out = {r["conversation_id"] for r in parts.valid if r["label"] is label}
+        assert len(held_out) >= wanted
+
+
 def test_kto_learns_from_both_thumbs() -> None:
     """Also when all dislikes stand in one conversation, which might be held out."""
     rows = approved(40)

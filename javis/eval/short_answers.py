@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 LETTERS = "ABCD"
 _MAX_GUESSES = 3
@@ -20,7 +20,7 @@ _LEAD_IN = re.compile(r"\A[^:\n]*:\s")
 _WRITTEN_OUT = re.compile(r"[\d\s.,+\-*/()×÷…·]+(?==)")
 """The left side of an equation: the way to an answer, not an answer."""
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_PARTICLES = "은는이가을를의에로와과도만라입였인야"
+_PARTICLES = "은는이가을를의에로와과도만라입였인야예죠으"
 """What may follow a Korean word of one syllable; after a longer one anything may."""
 _DENIED_BEFORE = re.compile(r"(?:\bnot|n't|\bnever)\s+(?:(?:in|the|an|a)\s+){0,2}$")
 _DENIED_AFTER = re.compile(r"^[가-힣]{0,3}\s*(?:이|가|은|는)?\s*아(?:니|닌|닙)")
@@ -41,10 +41,12 @@ _MORE_LETTERS = re.compile(
 
 
 def plain(text: str) -> str:
-    """One spelling of what looks or means the same: width, case, apostrophes, 1,024."""
+    """One spelling of what looks or means the same: width, case, apostrophes, 1,024 and 72.00."""
     text = unicodedata.normalize("NFKC", text).casefold()
     text = text.replace("\u2019", "'").replace("\u2018", "'").replace("\u02bb", "'")
-    return re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
+    # But not in 1.0.2, which is no number.
+    return re.sub(r"(?<=\d)\.0+(?!\.?\d)", "", text)
 
 
 def guessing(answer: str, question: str) -> bool:
@@ -77,21 +79,37 @@ def named(answer: str, accepted: Sequence[str], namesakes: Sequence[str] = ()) -
     text = plain(answer)
     for other in namesakes:
         text = _pattern(plain(other)).sub(" ", text)
-    for wanted in accepted:
-        for found in _pattern(plain(wanted)).finditer(text):
-            denied = _DENIED_BEFORE.search(text[: found.start()]) or _DENIED_AFTER.search(
-                text[found.end() :]
-            )
-            if not denied:
-                return wanted
-    return None
+    return next((wanted for wanted in accepted if any(mentions(text, wanted))), None)
 
 
-def _pattern(wanted: str) -> re.Pattern[str]:
+def mentions(
+    text: str, wanted: str, compounds: Sequence[str] | None = None
+) -> Iterator[re.Match[str]]:
+    """Where a `plain` text gives `wanted` without denying it.
+
+    With `compounds`, a Korean word may also end a longer one (들깨미역국), but none that has one
+    of `compounds` in it (김치두부찌개).
+    """
+    for found in _pattern(plain(wanted), compounds).finditer(text):
+        if not denied(text, found):
+            yield found
+
+
+def denied(text: str, found: re.Match[str]) -> bool:
+    """Whether the text says that what was found there is not the answer."""
+    return bool(
+        _DENIED_BEFORE.search(text[: found.start()]) or _DENIED_AFTER.search(text[found.end() :])
+    )
+
+
+def _pattern(wanted: str, compounds: Sequence[str] | None = None) -> re.Pattern[str]:
     body = r"\s*".join(re.escape(word) for word in wanted.split())
     first, last = wanted[0], wanted[-1]
     if _hangul(first):
         before = r"(?<![가-힣])"
+        if compounds is not None:
+            barred = "|".join(map(re.escape, compounds)) or r"(?!)"
+            before += rf"(?![가-힣]*(?:{barred}))[가-힣]*?"
     elif first.isdigit():
         before = r"(?<![0-9a-z.\-])(?<!\d,)"
     else:

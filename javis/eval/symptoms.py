@@ -109,8 +109,10 @@ def language_of(text: str) -> str:
 def leaks_label(text: str, *, cut: bool = False) -> bool:
     """A label of the training text ("출력:"), a rule ("---") at the edge, or a "**" left open.
 
-    A rule between two parts and words in bold are Markdown, which the page shows as such.
+    A rule between two parts and words in bold are Markdown, which the page shows as such. Code may
+    hold all of these; a letter stands in for it, as what follows it is not at the beginning.
     """
+    text = _CODE.sub("x", text)
     if _LABEL.search(text) or _RULE_FIRST.search(text):
         return True
     return not cut and bool(_RULE_LAST.search(text) or len(_BOLD.findall(text)) % 2)

@@ -10,7 +10,7 @@ import pytest
 from javis.eval.agent import plans
 from javis.eval.agent.calculator import calculate
 from javis.eval.agent.calls import Call, instructions, read_call
-from javis.eval.agent.conclusion import concluded_number, concludes, letters, near, says
+from javis.eval.agent.conclusion import concluded_number, concludes, dated, letters, near, says
 from javis.eval.agent.schema import faults
 from javis.eval.agent.tools import TOOLS, UNITS, call
 
@@ -60,6 +60,13 @@ def test_what_is_said_and_what_is_concluded() -> None:
     assert not concludes("Answer: Zoe or Mia", accepted=["Zoe"], others=["Mia"])
     assert says("milk and bread", all_of=[["milk"], ["bread", "loaf"]], none_of=["eggs"])
     assert not says("milk, bread, eggs", all_of=[["milk"]], none_of=["eggs"])
+    assert says("milk; I left out eggs", all_of=[["milk"]], none_of=["eggs"], dismissing=True)
+    assert not says("milk; eggs", all_of=[["milk"]], none_of=["eggs"], dismissing=True)
+    assert says("들깨미역국", all_of=[["미역국"]], compounds=["매운"])
+    assert not says("매운미역국", all_of=[["미역국"]], compounds=["매운"])
+    assert not says("들깨미역국", all_of=[["미역국"]])
+    assert dated("on 3rd Feb, 2023", value="2023-02-03")
+    assert not dated("on 3rd Feb, 2022", value="2023-02-03")
     assert near("about 19.3 km", value=19.312, within=0.05)
     assert not near("about 18.3 km", value=19.312, within=0.05)
 

@@ -159,6 +159,115 @@ def test_the_conversation_is_kept() -> None:
     assert asker.asked[-1][1].content == "You have 3 apples."
 
 
+RIGHT = [
+    *(
+        ("ko-feedback-07", f"{dish}을 추천합니다.")
+        for dish in ("소고기미역국", "닭곰탕", "소고기무국")
+    ),
+    *(("ko-feedback-07", f"{dish}는 어떠세요?") for dish in ("두부된장찌개", "맑은순두부찌개")),
+    ("ko-feedback-07", "들깨미역국"),
+    ("ko-feedback-12", "영으로"),
+    ("ko-feedback-02", "배는 수분이 풍부하고 아삭아삭한 식감이 좋습니다."),
+    ("en-context-07", "Milk, bread and rice. I took the eggs off."),
+    ("en-context-07", "Milk, bread, and rice (the eggs were removed)."),
+    ("en-context-07", "You told me to take the eggs off, so: milk, bread, rice."),
+    ("en-context-07", "I removed the eggs, so it is milk, bread and rice."),
+    ("ko-context-07", "청소를 빼고 독서를 넣어서 빨래, 운동, 독서가 있어요."),
+    ("ko-context-07", "빨래, 운동, 독서입니다. 청소는 목록에서 제외했습니다."),
+    ("en-context-03", "Tango. Olive is a cat, so it cannot fly."),
+    ("en-context-03", "It is Tango, since Olive can't fly."),
+    ("en-context-08", "Boris, not Anna or Clara."),
+    ("ko-context-07", "빨래와 운동, 독서가 있고 청소는 없습니다."),
+    ("ko-context-03", "별이입니다. 보리는 강아지라서 물속에 살지 않아요."),
+    ("en-context-10", "Thursday. Monday and Saturday were not chosen."),
+    ("ko-context-10", "비빔밥과 냉면이 아니라 칼국수를 고르셨어요."),
+    *(("en-tools-01", f"It is {said}.") for said in ("17532.0", "17,532.00", "17532")),
+    ("en-tools-02", "173.0"),
+    *(("en-tools-09", f"They cost {said}.") for said in ("72.0", "$72.00")),
+    ("ko-tools-09", "모두 42.0입니다."),
+    *(
+        ("en-tools-06", said)
+        for said in (
+            *("13th February 2024", "13 Feb 2024", "Feb. 13, 2024", "13 February", "2024/02/13"),
+            *("100 days after 2023-11-05 it is the 13th of February.", "2024. 2. 13."),
+        )
+    ),
+    *(
+        ("ko-tools-06", f"{said}입니다.")
+        for said in ("2023년 02월 03일", "2023.02.03", "2월 3일", "2023. 2. 3.")
+    ),
+    *(
+        ("ko-tools-08", said)
+        for said in ("재고가 하나도 없네요", "재고가 남아 있지 않습니다", "재고 없음", "0개예요.")
+    ),
+]
+WRONG = [
+    *(("ko-feedback-07", f"{dish}를 추천합니다.") for dish in ("김치두부찌개", "얼큰순두부찌개")),
+    ("ko-feedback-07", "소고기육개장을 추천합니다."),
+    ("ko-feedback-07", "매운된장찌개"),
+    ("ko-feedback-02", "배는 수분이 풍부한 바다를 다니는 탈것입니다."),
+    ("en-context-07", "Milk, bread and rice. I did not take the eggs off."),
+    ("en-context-07", "Milk, bread, rice. I forgot to take the eggs off."),
+    ("en-context-07", "Milk, eggs, bread and rice. I took nothing off."),
+    ("en-context-07", "Milk, bread, rice and eggs. The eggs were not removed."),
+    ("en-context-07", "Milk, bread and eggs. I took the rice off."),
+    ("ko-context-07", "빨래, 청소, 운동, 독서가 있어요. 뺀 것은 없어요."),
+    ("ko-context-07", "빨래, 운동, 독서가 있고 청소는 빼지 않았어요."),
+    ("ko-context-07", "빨래, 운동, 독서, 청소가 있고 다른 것은 없어요."),
+    ("ko-context-07", "빨래, 운동, 독서, 청소 외에는 없습니다."),
+    ("en-context-08", "Clara, not Anna or Boris."),
+    ("en-context-03", "Olive. Tango is a parrot, so it cannot fly."),
+    ("en-context-03", "Olive can fly, Tango cannot."),
+    ("en-context-03", "Tango and Olive cannot fly."),
+    ("ko-context-03", "보리입니다. 별이는 물속에 살지 않아요."),
+    ("ko-context-03", "별이와 보리는 물속에 살지 않아요."),
+    ("en-context-10", "Thursday or Saturday, it is not clear which."),
+    ("en-feedback-06", "A sandwich without ham."),  # where it must not even be mentioned
+    *(("en-tools-01", said) for said in ("17532.05", "17532.5", "175320", "1753.20")),
+    *(("en-tools-02", said) for said in ("173.01", "1730", "-173.0", "1.73")),
+    *(("en-tools-09", said) for said in ("$72.50", "$7.20", "720.0")),
+    ("ko-tools-09", "모두 42.5입니다."),
+    *(
+        ("en-tools-06", said)
+        for said in (
+            *("13th February 2023", "12 Feb 2024", "13 Mar 2024", "2024-02-130", "13th"),
+            *("It is not 13 February 2024.", "3 February 2024", "2024-13-02"),
+        )
+    ),
+    *(
+        ("ko-tools-06", said)
+        for said in (
+            *("2022년 2월 3일", "2023.03.02", "2023.02.30", "12월 3일", "2월 13일"),
+            "2월 3일이 아닙니다.",
+        )
+    ),
+    *(
+        ("ko-tools-08", said)
+        for said in (
+            *("재고가 많이 남아 있지 않습니다", "재고가 7개밖에 없네요", "재고가 없지 않습니다"),
+            *("재고가 남아 있습니다", "10개입니다."),
+        )
+    ),
+]
+
+
+def marked(id_: str, answer: str) -> list[str]:
+    """The checks of the item's last answer that this one fails."""
+    item = named_item(id_)
+    turn = item.data["turns"][-1] if "turns" in item.data else item.data
+    return failed(answer, turn["checks"])
+
+
+@pytest.mark.parametrize(("id_", "answer"), RIGHT)
+def test_a_right_answer_in_other_words_passes(id_: str, answer: str) -> None:
+    assert marked(id_, answer) == []
+
+
+@pytest.mark.parametrize(("id_", "answer"), WRONG)
+def test_a_near_miss_does_not(id_: str, answer: str) -> None:
+    assert marked(id_, answer)
+
+
 def test_each_checked_turn_counts() -> None:
     item = named_item("en-context-04")
     result = SUITE.run(item, saying("Captain, it is blue.", "It is green."))

@@ -102,6 +102,8 @@ def test_who_does_not_gets_none(item: Item) -> None:
         *(("ko-short-010", "태조 왕건", 0), ("ko-short-010", "태조 이성계", 1)),
         *(("ko-short-011", "조선민주주의인민공화국", 0), ("ko-short-011", "고조선입니다.", 1)),
         *(("en-short-044", "Percy Bysshe Shelley", 0), ("en-short-044", "Mary Shelley", 1)),
+        *(("ko-short-040", said, 1) for said in ("개예요.", "개죠.")),
+        *(("ko-short-040", said, 0) for said in ("개구리예요.", "개미죠.", "무지개예요.")),
         ("en-short-060", "There are five rings: blue, yellow, black, green, and red.", 1),
         ("ko-short-057", "1+2+3+4+5+6+7+8+9+10=55입니다.", 1),
     ],

@@ -50,11 +50,14 @@ _ADVERBS = ("그럭저럭", "별로", "아직", "물론", "그냥")
 """Words that answer by themselves; only polite speech adds 요 to them."""
 _GOING_ON = ("고", "서", "며", "니까", "는데", "은데", "려")
 """Endings after which the sentence goes on."""
+_FINAL = r"냐|잖아|거든|구나|[싶좋많없]다|[한간운는]다|(?<!사)이다|오랜만이네|[이거뭐]야"
+"""Endings that close a sentence, and that few nouns share: 해 in 작성해 제출 does not close."""
 _SURE = re.compile(
-    r"(?:[가하보오놀먹나쉬]자|냐|잖아|거든|구나|[싶좋많없]다|[한간운는]다|[먹싶없늦]어|[좋많괜찮]아"
-    r"|[이거뭐]야|줘|봐|(?<![타샤파])워|(?<![새올오피이동서남])해|잘 ?[가자])\Z"
+    rf"(?:{_FINAL}|[가하보오놀먹나쉬]자|[먹싶없늦]어|[좋많괜찮]아"
+    r"|줘|봐|(?<![타샤파])워|(?<![새올오피이동서남])해|잘 ?[가자])\Z"
 )
 """Endings of verbs that few nouns share."""
+_STRESS = ("진짜", "정말", "참", "너무", "완전", "되게")
 _EXCLAIMED = ("아", "와", "우와", "오", "음", "자", "앗", "아이고", "하하", "파이팅", "화이팅")
 _VOCATIVE = re.compile(
     r"(?:\S+ )?(?:[가-힣]+(?:님|씨|께)|[가-힣]*(?:여러분|할아버지|할머니|아버지|어머니|아빠|엄마))"
@@ -84,10 +87,31 @@ def _ending(sentence: str, level: str) -> str:
     greetings = _GREETING.get(kin, ())
     idle = (*_REPLY.get(kin, ()), *_EXCLAIMED)
     parts = [_TAIL.sub("", part).strip() for part in re.split(r"[,，]", sentence)]
+    parts = [_core(p, greetings, idle) for p in parts]
     parts = [p for p in parts if p and p not in idle and not _VOCATIVE.fullmatch(p)]
     while parts and (parts[-1] in greetings or _is_afterthought(parts, greetings)):
         parts.pop()
     return parts[-1] if parts else ""
+
+
+def _core(part: str, greetings: tuple[str, ...], idle: tuple[str, ...]) -> str:
+    """Without what a comma might have set apart: "와 진짜 오랜만", "오랜만이다 친구"."""
+    words = part.split()
+    while len(words) > 1 and words[0] in (*idle, *_STRESS):
+        words = words[1:]
+    while len(words) > 1 and words[-1] in _STRESS and _has_ending(" ".join(words[:-1])):
+        words.pop()
+    head, last = " ".join(words[:-1]), words[-1] if words else ""
+    if head and not _has_ending(last) and (head in greetings or _is_final(head)):
+        return head
+    return " ".join(words)
+
+
+def _is_final(part: str) -> bool:
+    """Ends as only a whole sentence does, past tense -ㅆ어 included, but not 네가 있어 행복."""
+    past = part.endswith(("어", "다", "지", "니", "네")) and _final(part[-2:-1]) == _SS
+    past = past and not part.endswith("있어")
+    return past or formal(part) or friendly(part) or bool(re.search(rf"(?:{_FINAL})\Z", part))
 
 
 def _is_afterthought(parts: list[str], greetings: tuple[str, ...]) -> bool:

@@ -65,9 +65,12 @@ def bold(text: str, *, min: int = 1, max: int | None = None, italic: bool = Fals
 
 
 def title(text: str, *, first: bool = False) -> bool:
-    """A title in double angle brackets, `<<so>>`; with `first`, at the very beginning."""
+    """A title in double angle brackets, `<<so>>`; with `first`, at the very beginning, where only
+    what makes it bold or a heading may stand before."""
     match = re.search(r"<<\s*[^<>\n]*[^\W_][^<>\n]*>>", text)
-    return bool(match) and (not first or text.startswith(match.group() if match else ""))
+    if not match:
+        return False
+    return not first or bool(re.fullmatch(r"(?:#{1,6}\s+)?[*_]{0,3}", text[: match.start()]))
 
 
 def quoted(text: str) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from javis.eval.checks.letters import unlabelled
 from javis.eval.checks.text import lines_of, paragraphs_of, sentences_of, within, words_of
+
+_TILDE = re.compile(r"(?<=[가-힣][다자어아해지네까냐래게요죠]|나와|거야)[~∼〜～]+(?=\s+[^\s\d])")
+"""After an ending; 야 and 와 are mostly those of a call (콩이야~, 우와~)."""
 
 
 def words(text: str, *, min: int = 1, max: int | None = None) -> bool:
@@ -18,7 +22,9 @@ def characters(text: str, *, min: int = 1, max: int | None = None, spaces: bool 
 
 
 def sentences(text: str, *, min: int = 1, max: int | None = None) -> bool:
-    return within(len(sentences_of(text)), min, max)
+    """A tilde may end one ("가자~ 얼른 와!"), or only draw out a call ("수지야~ 얼른 와!")."""
+    readings = (text, _TILDE.sub(".", text))
+    return any(within(len(sentences_of(reading)), min, max) for reading in readings)
 
 
 def paragraphs(text: str, *, min: int = 1, max: int | None = None) -> bool:

@@ -36,6 +36,7 @@ CHECKS: Mapping[str, Callable[..., bool]] = {
     "concludes": conclusion.concludes,
     "says": conclusion.says,
     "near": conclusion.near,
+    "dated": conclusion.dated,
     "order": plans.order,
     "pick": plans.pick,
     "path": plans.path,

@@ -36,8 +36,9 @@ def sides(conversation_ids: Iterable[str], seed: int = 0) -> dict[str, Side]:
 
     So it stays on its side whatever comes later. A single conversation is for training. With two
     or more, valid and train are never empty: the conversation with the smallest hash is for
-    validation, until one comes that is so by itself. None goes from train to valid as data grows, but for the very first one, or if
-    the first few were all held out and one of them had to be trained on.
+    validation, until one comes that is so by itself. None goes from train to valid as data grows,
+    but for the very first one, or if the first few were all held out and one of them had to be
+    trained on.
     """
     places = {i: _place(i, seed) for i in conversation_ids}
     found = {i: _side(place) for i, place in places.items()}

@@ -167,15 +167,19 @@ def run(python: Path, arguments: list[str]) -> int:
     """Hand over to `javis` (or pytest) inside the environment."""
     environ = {**os.environ, "PYTHONPATH": joined(str(ROOT), os.environ.get("PYTHONPATH"))}
     if arguments[:1] == ["test"]:
+        os.chdir(ROOT)
         fetch = [python, "-m", "javis", "fetch", "--models-dir", ROOT / "models"]
-        if code := subprocess.run(fetch, env=environ, cwd=ROOT, check=False).returncode:
+        if code := subprocess.run(fetch, env=environ, check=False).returncode:
             return code
         # Half of the tests wait for a browser, which leaves a core idle.
         both = ["-n", "2", "--dist", "loadgroup"] if not arguments[1:] else []
         command: list[str | Path] = [python, "-m", "pytest", *both, *arguments[1:]]
     else:
         serve = not arguments or (arguments[0].startswith("-") and arguments[0] != "--help")
-        command = [python, "-m", "javis", *(["serve"] if serve else []), *arguments]
+        # Its own folders lie here; what is named on the command line, where it was typed.
+        environ["JAVIS_HOME"] = str(ROOT)
+        # -P: no module of a folder that happens to be the current one.
+        command = [python, "-P", "-m", "javis", *(["serve"] if serve else []), *arguments]
     return hand_over(command, environ)
 
 
@@ -183,14 +187,13 @@ def hand_over(command: list[str | Path], environ: dict[str, str]) -> int:
     """Become the command: signals reach it itself, and it takes the time its end needs."""
     sys.stdout.flush()
     if os.name == "posix":
-        os.chdir(ROOT)
         os.execve(command[0], command, environ)  # noqa: S606 - no shell is the point
     return accompany(command, environ)
 
 
 def accompany(command: list[str | Path], environ: dict[str, str]) -> int:
     """Wait for the command, where none can be become: Windows would leave the shell at once."""
-    with subprocess.Popen(command, env=environ, cwd=ROOT) as process:
+    with subprocess.Popen(command, env=environ) as process:
         # Ctrl+C reaches both. `subprocess.run` would kill the command a quarter second later,
         # in the middle of what it stores.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from javis.core.errors import JavisError, UserInputError
-from javis.core.settings import Settings
+from javis.core.settings import Settings, located
 
 app = typer.Typer(
     help="JAVIS: a personal chat assistant that gets better from its user's thumbs.",
@@ -59,9 +60,15 @@ def settings_from(**flags: Any) -> Settings:
     """Flags over environment over `.env`; a bad value is named in plain words."""
     from pydantic import ValidationError
 
+    here = Path.cwd()
+    # Of launch.py, which may be called from anywhere: its settings and folders are its own.
+    home = Path(os.environ.get("JAVIS_HOME") or here)
     given = {name: value for name, value in flags.items() if value is not None}
+    given |= {name: here / value for name, value in given.items() if isinstance(value, Path)}
+    if "model" in given:
+        given["model"] = located(given["model"], here)
     try:
-        return Settings(**given).absolute()
+        return Settings(**given | {"_env_file": home / ".env"}).absolute(home)
     except UnicodeDecodeError:
         typer.echo("javis: the file .env is no UTF-8 text.", err=True)
         raise typer.Exit(2) from None

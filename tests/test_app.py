@@ -25,7 +25,7 @@ from javis.core.types import Turn
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data").absolute()
+    return Settings(data_dir=tmp_path / "data").absolute(tmp_path)
 
 
 def test_an_old_feedback_file_is_taken_in_once(settings: Settings) -> None:
@@ -164,4 +164,4 @@ def test_a_mistyped_user_list_is_told_before_a_model_is_loaded(settings: Setting
 def test_a_data_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     with pytest.raises(StoreError, match="cannot be made"):
-        open_data(Settings(data_dir=tmp_path / "data").absolute(), print)
+        open_data(Settings(data_dir=tmp_path / "data").absolute(tmp_path), print)

@@ -156,7 +156,38 @@ def test_arguments_reach_javis(
 
     monkeypatch.setattr(launch, "hand_over", hand_over)
     assert launch.run(Path("python"), arguments) == 0
-    assert ran == [[Path("python"), "-m", *command]]
+    assert ran == [[Path("python"), "-P", "-m", *command]]
+
+
+def test_what_is_named_lies_where_it_was_typed_and_the_rest_at_home(tmp_path: Path) -> None:
+    """As in `cd ~/Documents; python ~/javis/launch.py …`, beside a module that is in the way."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    for folder in (home, here):
+        folder.mkdir()
+    (home / ".env").write_text("JAVIS_EXPORTS_DIR=sent\n")
+    (here / "typer.py").write_text("raise SystemExit('not this one')")
+    (here / "chat.gguf").touch()
+    look = (
+        "import sys; from javis.cli import settings_from; from pathlib import Path;"
+        "s = settings_from(models_dir=Path('mine'), model='chat.gguf');"
+        "print(s.data_dir, s.models_dir, s.exports_dir, s.model, sep='\\n')"
+    )
+    code = (
+        "import pathlib, sys, launch; launch.ROOT = pathlib.Path(sys.argv[1]);"
+        f"launch.hand_over = lambda line, environ: launch.os.execve(line[0], "
+        f"[line[0], '-P', '-c', {look!r}], environ);"
+        "launch.run(pathlib.Path(sys.executable), [])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, str(home)],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    wanted = [home / "data", here / "mine", home / "sent", here / "chat.gguf"]
+    assert done.stdout.splitlines() == list(map(str, wanted))
 
 
 SLOW_END = """

@@ -168,15 +168,21 @@ class Settings(BaseSettings):
     def is_loopback(self) -> bool:
         return self.host in ("127.0.0.1", "localhost", "::1")
 
-    def absolute(self) -> Settings:
+    def absolute(self, home: Path) -> Settings:
         """The same settings with absolute paths, as the server leaves its working directory."""
         paths = ("data_dir", "models_dir", "exports_dir", "adapter_path")
-        found = {p: getattr(self, p).resolve() for p in paths if getattr(self, p) is not None}
-        # Not resolved: a link of the hub's cache points to a file without its name.
-        model = Path(self.model).expanduser().absolute()
-        if model.suffix.lower() == ".gguf" or (model / "config.json").is_file():
-            found["model"] = str(model)
-        return self.model_copy(update=found)
+        found: dict[str, object] = {
+            p: (home / getattr(self, p)).resolve() for p in paths if getattr(self, p) is not None
+        }
+        return self.model_copy(update=found | {"model": located(self.model, home)})
+
+
+def located(model: str, folder: Path) -> str:
+    """A model's name as it is; the path of a file or folder, from `folder` on, as a whole one."""
+    # Not resolved: a link of the hub's cache points to a file without its name.
+    path = (folder / Path(model).expanduser()).absolute()
+    is_path = path.suffix.lower() == ".gguf" or (path / "config.json").is_file()
+    return str(path) if model and is_path else model
 
 
 def settings_table() -> str:

@@ -29,7 +29,7 @@ function leaveDrafts() {
 // An answer being corrected, a thumb being explained: of that a reload would leave nothing.
 function warnOfLoss(e) {
   keepUnsaved();
-  if (S.turns.some((turn) => unsaved.has(turn.id))) e.preventDefault();
+  if (unsaved.size) e.preventDefault();
 }
 
 // True while an input method composes a syllable: that Enter ends the syllable, not the message.
@@ -42,7 +42,7 @@ function buildComposer() {
   box.value = text;
   place("jv-buttons").replaceChildren(
     iconButton("tune", t("composer.advanced"), toggleAdvanced, { id: "jv-tune", "aria-expanded": "false", "aria-controls": "jv-advanced" }),
-    el("button", { id: "jv-send", onclick: () => (S.answering ? stopAnswer() : send(area().value, true)) }),
+    el("button", { id: "jv-send", onclick: () => (S.answering && !S.opening ? stopAnswer() : send(area().value, true)) }),
   );
   grow();
   paintComposer();
@@ -58,15 +58,16 @@ function grow() {
 function paintComposer() {
   const button = $("jv-send");
   if (!button) return;
-  const state = S.answering ? "stop" : "send";
+  const stops = S.answering && !S.opening;
+  const state = stops ? "stop" : "send";
   if (button.dataset.state !== state + lang) {
     button.dataset.state = state + lang;
-    button.classList.toggle("is-stop", S.answering);
+    button.classList.toggle("is-stop", stops);
     button.setAttribute("aria-label", t(`composer.${state}`));
     button.title = t(`composer.${state}`);
     button.replaceChildren(icon(state));
   }
-  button.disabled = !S.answering && !area().value.trim();
+  button.disabled = !stops && !area().value.trim();
   // An edited message is sent from its own place; one answer at a time holds there, too.
   for (const other of document.querySelectorAll(".jv-user .jv-editor .jv-primary")) other.disabled = S.answering;
 }

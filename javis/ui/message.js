@@ -98,7 +98,7 @@ function paintBar(node, turn) {
     iconButton("edit", t("msg.edit_reply"), () => editReply(turn.id), { "data-act": "edit-reply", disabled: S.answering }),
     S.admin && turn.reply.trim() ? goldenButton(turn.id) : "",
     iconButton("branch", t("msg.branch"), () => branch(turn.id), { "data-act": "branch" }),
-    iconButton("info", t("msg.details"), (e) => toggleDetails(turn.id, e.currentTarget), { "data-act": "details", "aria-expanded": "false" }),
+    iconButton("info", t("msg.details"), (e) => toggleDetails(turn.id, e.currentTarget), { "data-act": "details", "aria-expanded": String(Boolean(node.querySelector(".jv-details"))) }),
   );
 }
 
@@ -122,9 +122,11 @@ const nodeOf = (id) => document.querySelector(`#jv-turns > [data-turn-id="${CSS.
 async function selectTurn(id) {
   const asked = S.open;
   const view = await attempt(() => call("select", { turn: id, turns: S.window }));
-  if (!view || asked !== S.open) return;
+  if (!view || asked !== S.open || shownStream()) return;
+  keepUnsaved();
   takeView(view);
   drawThread();
+  giveUnsaved();
 }
 
 function regenerate(id, more = {}) {
@@ -132,8 +134,14 @@ function regenerate(id, more = {}) {
   ask("again", { turn: id, ...more }, turnOf(id).user, id);
 }
 
+// One at a time: a double click would make two.
+let branching = false;
+
 async function branch(id) {
+  if (branching) return;
+  branching = true;
   const row = await attempt(() => call("branch", { turn: id }));
+  branching = false;
   if (!row) return;
   await loadList();
   await openConversation(row.id);
@@ -174,18 +182,18 @@ function editor(text, saveKey, save, close) {
   return box;
 }
 
-// What is being written in a turn, by its id, while another chat is shown.
+// What is being written in a turn, by its id, while that turn is not shown.
 const unsaved = new Map();
 
-function keepUnsaved() {
-  for (const node of $("jv-turns").children) {
+function keepUnsaved(turns = S.turns) {
+  for (const node of turns.map((turn) => nodeOf(turn.id)).filter(Boolean)) {
     const box = node.querySelector(".jv-editor textarea");
     const panel = node.querySelector(".jv-panel");
     const kept = {};
     if (box && box.value.trim() !== box.dataset.was.trim()) kept[box.closest(".jv-user") ? "message" : "reply"] = box.value;
     if (panel?.jvUnsaved()) kept.panel = panel.jvTyped();
     if (Object.keys(kept).length) unsaved.set(node.dataset.turnId, kept);
-    else unsaved.delete(node.dataset.turnId);
+    else if (box || panel) unsaved.delete(node.dataset.turnId);
   }
 }
 
@@ -194,6 +202,8 @@ function giveUnsaved() {
   for (const { id } of S.turns) {
     const { message, reply, panel } = unsaved.get(id) ?? {};
     unsaved.delete(id);
+    // Still open: it may say more by now.
+    if (nodeOf(id)?.querySelector(".jv-editor, .jv-panel")) continue;
     if (message) editMessage(id);
     if (reply) editReply(id);
     const box = nodeOf(id)?.querySelector(".jv-editor textarea");

@@ -149,7 +149,7 @@ function onPageKey(e) {
   if (e.key === "Escape" && !composing(e)) {
     if (document.body.classList.contains("jv-drawer")) closeDrawer();
     else if (document.body.classList.contains("jv-advanced-open")) toggleAdvanced();
-    else if (S.answering && V.tab === "chat" && !dialogOpen() && !e.target.closest("#jv-side, dialog")) stopAnswer();
+    else if (S.answering && V.tab === "chat" && !dialogOpen() && !e.target.closest("#jv-side, #jv-tools, dialog")) stopAnswer();
   } else if (e.key.toLowerCase() === "o" && e.shiftKey && (e.ctrlKey || e.metaKey)) {
     e.preventDefault();
     newChat();

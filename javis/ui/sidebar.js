@@ -66,7 +66,8 @@ function dayOf(at) {
 
 function drawList() {
   const host = $("jv-list");
-  if (!host) return;
+  // Who types a new title keeps the field; the list is drawn after it.
+  if (!host || renaming) return;
   const parts = [];
   let group = null;
   for (const row of L.rows) {
@@ -139,6 +140,8 @@ function rowMenu(row, button) {
   ]);
 }
 
+let renaming = false;
+
 function renameRow(row) {
   const node = document.querySelector(`[data-conversation-id="${CSS.escape(row.id)}"]`);
   const input = el("input", { type: "text", class: "jv-rename", "aria-label": t("side.rename"), maxlength: "200" });
@@ -147,6 +150,7 @@ function renameRow(row) {
   const end = async (keep) => {
     if (over) return;
     over = true;
+    renaming = false;
     const title = input.value.trim();
     if (keep && title && title !== row.title) {
       const kept = await attempt(() => call("rename", { conversation: row.id, title }));
@@ -163,6 +167,7 @@ function renameRow(row) {
   });
   input.addEventListener("blur", () => end(true));
   node.replaceChildren(input);
+  renaming = true;
   input.focus();
   input.select();
 }

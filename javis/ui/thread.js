@@ -137,10 +137,11 @@ function lookAgain(ms) {
 }
 
 async function refresh() {
-  const asked = S.open;
+  const [asked, stream] = [S.open, shownStream()];
   if (!S.id || S.opening) return;
   const view = await attempt(() => call("view", { conversation: S.id, turns: S.window }));
-  if (asked !== S.open) return;
+  // Of before a message that was sent meanwhile: its own end asks again.
+  if (asked !== S.open || (shownStream() && shownStream() !== stream)) return;
   if (!view) {
     if (!shownStream()) lookAgain(3000);
     return;
@@ -220,7 +221,10 @@ function ask(op, data, shownText, cutAt = null) {
   const id = `s${++answers}-${Date.now().toString(36)}`;
   const pending = { id: `pending:${id}`, user: shownText, reply: "", finish: null, answers: [], edits: [], feedback: null, about: null };
   const kept = S.turns;
-  if (cutAt !== null) S.turns = S.turns.slice(0, S.turns.findIndex((x) => x.id === cutAt));
+  if (cutAt !== null) {
+    S.turns = S.turns.slice(0, S.turns.findIndex((x) => x.id === cutAt));
+    keepUnsaved(kept.slice(S.turns.length));
+  }
   S.turns = [...S.turns, pending];
   S.streams.set(id, { id, op, data, shownText, kept, conversation: S.id, turn: pending.id, text: "", named: false, opened: S.open });
   S.answering = true;
@@ -337,6 +341,7 @@ async function endStream(stream, frame) {
     S.answering = false;
     if (frame.error) notice(frame.error.message);
     await refresh();
+    giveUnsaved();
     if (document.activeElement === document.body) focusComposer();
     $("jv-say").textContent = t("chat.done");
   }
@@ -350,22 +355,31 @@ function endRefused(stream, error) {
     S.turns = stream.kept;
     S.answering = Boolean(shownStream());
     drawThread();
+    giveUnsaved();
   }
   giveBack(stream, error);
 }
 
 async function stopAnswer() {
+  // Of a conversation that was clicked and is not there yet nobody knows.
+  if (S.opening) return;
   const stream = shownStream();
   if (stream && !stream.named) S.stopWanted = stream.id;
-  else if (S.id) {
+  else if (stream) await stopStream(stream);
+  else if (S.id && !S.stopping) {
+    S.stopping = true;
     await attempt(() => call("stop", { conversation: S.id }));
-    if (!stream) await refresh();
+    S.stopping = false;
+    await refresh();
   }
 }
 
+// Once: a second one could reach the server when the next answer is being written.
 async function stopStream(stream) {
   S.stopWanted = null;
-  await attempt(() => call("stop", { conversation: stream.conversation }));
+  if (stream.stopping) return;
+  stream.stopping = true;
+  if (!(await attempt(() => call("stop", { conversation: stream.conversation })))) stream.stopping = false;
 }
 
 const latest = () => S.turns.at(-1);

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.conftest import Open
 from tests.e2e.serving import Served, scripted, serve
@@ -311,6 +311,116 @@ def test_an_edit_and_a_word_about_an_answer_wait_while_another_chat_is_looked_at
     expect(last_turn(page).locator(".jv-bubble")).to_have_text("another chat")
 
 
+def holding(page: Page, kind: str) -> list[Route]:
+    """The page's questions of this kind from now on, held until they are let go."""
+    held: list[Route] = []
+
+    def see(route: Route) -> None:
+        if f'"kind":"{kind}"' in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/run/predict*", see)
+    return held
+
+
+def let_go(page: Page, held: list[Route]) -> None:
+    while not held:
+        page.wait_for_timeout(20)
+    for route in held:
+        route.continue_()
+    held.clear()
+
+
+def test_a_second_stop_leaves_the_next_answer_alone(open_page: Open) -> None:
+    page = open_page(user="twice")
+    say(page, "count for me")
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("3 4 5")
+    held = holding(page, "stop")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    let_go(page, held)
+    expect(answered(page).locator(".jv-note")).to_contain_text("Stopped.")
+    say(page, "count once more")
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("3 4 5")
+    page.wait_for_timeout(500)
+    assert held == [], "nobody asked to stop this one"
+    expect(page.locator("#jv-send.is-stop")).to_be_visible()
+
+
+def test_a_late_look_wipes_nothing_that_was_sent_since(open_page: Open) -> None:
+    page = open_page(user="late")
+    held = holding(page, "view")
+    say(page, "hello")
+    while not held:
+        page.wait_for_timeout(20)
+    say(page, "count for me")
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("3 4 5")
+    let_go(page, held)
+    page.wait_for_timeout(300)
+    expect(last_turn(page).locator(".jv-bubble")).to_have_text("count for me")
+    expect(page.locator("#jv-send.is-stop")).to_be_visible()
+    page.unroute("**/run/predict*")
+
+
+def test_what_was_written_about_an_answer_is_there_when_one_comes_back_to_it(
+    open_page: Open,
+) -> None:
+    page = open_page(user="comeback")
+    turn = chat(page, "hello")
+    act(turn, "bad").click()
+    turn.locator(".jv-panel input").fill("too short, I think")
+    act(turn, "again").click()
+    expect(last_turn(page).locator(".jv-pager")).to_contain_text("2/2")
+    act(last_turn(page), "msg.answers-left").click()
+    expect(last_turn(page).locator(".jv-pager")).to_contain_text("1/2")
+    expect(page.locator(".jv-panel input")).to_have_value("too short, I think")
+
+
+def test_a_comment_waits_for_the_end_of_an_answer(open_page: Open) -> None:
+    page = open_page(user="waits")
+    chat(page, "the old chat")
+    page.click("#jv-new")
+    turn = chat(page, "another chat")
+    act(turn, "bad").click()
+    turn.locator(".jv-panel input").fill("too short, I think")
+    say(page, "count for me")
+    expect(last_turn(page).locator(".jv-md")).to_contain_text("3 4 5")
+    for title in ("the old chat", "another chat", "the old chat", "another chat"):
+        page.locator(".jv-open", has_text=title).click()
+        expect(page.locator(".jv-turn").first.locator(".jv-bubble")).to_have_text(title)
+    page.keyboard.press("Escape")
+    expect(page.locator(".jv-panel input")).to_have_value("too short, I think")
+    page.locator(".jv-panel input").fill("")
+
+
+def test_a_title_that_is_being_typed_is_not_cut_off(open_page: Open) -> None:
+    page = open_page(user="title")
+    chat(page, "the old chat")
+    page.click("#jv-new")
+    held = holding(page, "list")
+    say(page, "another chat")
+    page.locator(".jv-item", has_text="the old chat").locator("button").last.click()
+    page.get_by_role("menuitem", name="Rename").click()
+    page.keyboard.type("half")
+    let_go(page, held)
+    page.unroute("**/run/predict*")
+    page.wait_for_timeout(300)
+    page.keyboard.type(" and whole")
+    page.keyboard.press("Enter")
+    expect(page.locator(".jv-open", has_text="half and whole")).to_be_visible()
+    expect(page.locator(".jv-open", has_text="another chat")).to_be_visible()
+
+
+def test_two_clicks_make_one_branch(open_page: Open) -> None:
+    page = open_page(user="branches")
+    act(chat(page, "hello"), "branch").dblclick()
+    expect(page.locator(".jv-toast")).to_contain_text("branch")
+    page.wait_for_timeout(500)
+    expect(page.locator(".jv-item")).to_have_count(2)
+
+
 def test_words_typed_while_the_page_starts_stay(open_page: Open) -> None:
     page = open_page(user="early")
     chat(page, "the old chat")
@@ -326,6 +436,8 @@ def test_escape_elsewhere_stops_no_answer(open_page: Open) -> None:
     say(page, "count for me")
     expect(last_turn(page).locator(".jv-md")).to_contain_text("3 4 5")
     page.focus("#jv-search")
+    page.keyboard.press("Escape")
+    page.locator("#jv-version input").click()
     page.keyboard.press("Escape")
     page.click("#jv-model")
     page.keyboard.press("Escape")

@@ -14,7 +14,8 @@ function openAdmin() {
 }
 
 function drawSections() {
-  place("jv-sections").replaceChildren(
+  swap(
+    place("jv-sections"),
     el(
       "div",
       { class: "jv-switch jv-sections", role: "group", "aria-label": t("sections.label") },
@@ -23,8 +24,14 @@ function drawSections() {
   );
 }
 
+// What was changed and is not stored yet is not filled over.
+let formChanged = false;
+for (const kind of ["input", "change"]) addEventListener(kind, (e) => e.target.closest?.("#jv-defaults") && (formChanged = true));
+
 // The stored values come a moment later. Who could type before would see that moment take it back.
+
 function fillForm() {
+  if (formChanged) return;
   $("jv-defaults").classList.add("is-waiting");
   jvWires.calls.trigger("admin_open", { lang });
 }
@@ -101,6 +108,7 @@ function onForm(reply) {
   if (reply.error) return notice(reply.error.message);
   toast(t(`saved.${reply.ok.saved}`));
   if (reply.ok.saved === "defaults") {
+    formChanged = false;
     S.prompt = reply.ok.prompt;
     if (!S.id && !S.turns.length) showPrompt();
     loadReadiness();

@@ -48,20 +48,31 @@ function firstChoice() {
 function drawCompare() {
   if (!$("jv-compare-head")) return;
   drawCompareHead();
-  if (V.section === "answers") drawAnswers();
+  if (V.section === "answers") showAnswers();
   else if (V.section === "votes") openVotes();
   else drawTable();
+}
+
+// Who writes a prompt goes on writing: its form is drawn anew only where something else is asked.
+function showAnswers() {
+  const { names, usable, suites } = CP.state;
+  const key = JSON.stringify([lang, CP.chosen, names, usable, suites]);
+  const same = $("jv-ask-text") && CP.answersKey === key;
+  CP.answersKey = key;
+  if (same) drawAnswerRows();
+  else drawAnswers();
 }
 
 function drawCompareHead() {
   const { names, current } = CP.state;
   const chip = (name) => el("button", { class: `jv-pill ${CP.chosen.includes(name) ? lookOf(names, name) : ""}`, "aria-pressed": String(CP.chosen.includes(name)), "data-version": name, onclick: () => chooseVersion(name) }, el("i", {}), name === current ? t("controls.live", { name: nameOf(name) }) : nameOf(name));
-  $("jv-compare-head").replaceChildren(
+  swap(
+    $("jv-compare-head"),
     el(
       "div",
       { class: "jv-compare-title" },
       el("h1", {}, t("tabs.compare")),
-      el("div", { class: "jv-switch", role: "group", "aria-label": t("compare.views") }, VIEWS.compare.map((name) => el("button", { id: `jv-compare-${name}`, "aria-pressed": String(V.section === name), onclick: () => showTab("compare", name) }, t(`compare.${name}`)))),
+      el("div", { class: "jv-switch", role: "group", "aria-label": t("compare.views") }, VIEWS.compare.map((name) => el("button", { id: `jv-compare-view-${name}`, "aria-pressed": String(V.section === name), onclick: () => showTab("compare", name) }, t(`compare.${name}`)))),
       el("button", { class: "jv-plain", id: "jv-compare-report", onclick: reportDialog }, icon("out"), t("compare.report")),
     ),
     V.section === "votes" ? "" : el("div", { class: "jv-pills", role: "group", "aria-label": t("compare.choose") }, names.map(chip)),

@@ -87,7 +87,8 @@ function drawEvalRun() {
     going && known(run.eta_s) ? t("live.eta", { time: roughTime(run.eta_s) }) : "",
   ].filter(Boolean);
   const act = going ? el("button", { class: "jv-second", id: "jv-eval-cancel", onclick: () => cancelEvaluation(run) }, t("cancel")) : iconButton("close", t("decide.put_away"), () => (remembered.set("evaluated", run.id), drawEvalRun()));
-  return host.replaceChildren(
+  return swap(
+    host,
     el(
       "section",
       { class: `jv-card${going ? " jv-live" : ""}`, "data-run": run.id },
@@ -121,6 +122,7 @@ function drawEvalForm() {
     );
   const fields = (key, rows) => el("fieldset", { class: "jv-choices" }, el("legend", {}, t(key)), rows);
   const sample = el("div", { class: "jv-switch", role: "group", "aria-label": t("eval.sample") }, SAMPLES.map((n) => el("button", { "aria-pressed": String(EV.sample === n), onclick: () => ((EV.sample = n), drawEvalForm()) }, n === null ? t("eval.all") : number(n))));
+  const was = focusIn($("jv-eval-form"));
   $("jv-eval-form").replaceChildren(
     card(
       "eval.title",
@@ -132,6 +134,7 @@ function drawEvalForm() {
     ),
   );
   drawEvalStart();
+  focusAgain($("jv-eval-form"), was);
 }
 
 function drawEvalStart() {
@@ -143,7 +146,8 @@ function drawEvalStart() {
   const size = t("eval.size", { items: number(each * EV.versions.length) });
   const time = !each ? "" : known_.length ? t(fresh ? "eval.at_least" : "eval.takes", { time: roughTime(seconds) }) : t("eval.unknown");
   const busy = Boolean(goingRun());
-  $("jv-eval-start-row").replaceChildren(
+  swap(
+    $("jv-eval-start-row"),
     el("p", { class: "jv-hint", "aria-live": "polite" }, [size, time, t("eval.kept")].filter(Boolean).join(" · ")),
     el("div", { class: "jv-row jv-start" }, el("button", { class: "jv-primary", id: "jv-eval-start", disabled: busy || !each || !EV.versions.length, onclick: startEvaluation }, t("eval.start")), busy ? el("span", { class: "jv-hint" }, t("eval.busy")) : ""),
   );

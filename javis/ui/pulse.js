@@ -56,7 +56,7 @@ function drawBanner() {
       "div",
       { class: "jv-banner", role: "status" },
       icon("check"),
-      el("span", {}, t("banner.live", { version: nameOf(live.version), at })),
+      el("span", {}, ofVersion(live.version, "banner.live_base", "banner.live", { at })),
       S.admin && live.can_undo ? el("button", { class: "jv-link", "data-act": "undo-live", onclick: rollBack }, t("undo")) : "",
       iconButton("close", t("close"), () => (remembered.set("banner", live.at), drawBanner())),
     ),

@@ -20,7 +20,7 @@ const R = {
   filtersOpen: {}, // by mode, once the user folded or unfolded them
   sent: null, // the decision that is being stored
   editing: false,
-  draft: null, // what was written in a card before the page was drawn anew
+  drafts: new Map(), // by turn, what was written in a card before something else was shown
   state: "new", // new, loading, ready or failed
   failure: "",
   seq: 0, // counts loads, so that a late answer of an earlier one is dropped
@@ -39,6 +39,7 @@ async function openReview() {
 }
 
 async function filterReview(change) {
+  keepEdit();
   Object.assign(R.filters, change);
   R.chosen.clear();
   R.allMatching = false;
@@ -48,7 +49,8 @@ async function filterReview(change) {
 // `keep` stays at the same card and page; otherwise both begin anew.
 async function loadReview({ keep = false } = {}) {
   const seq = ++R.seq;
-  const here = keep ? R.rows[R.at]?.id : null;
+  // An answer that is half written is where the reviewer is.
+  const here = keep ? R.rows[R.at]?.id : [...R.drafts.keys()].at(-1);
   if (!keep) Object.assign(R, { at: 0, offset: 0, editing: false, state: "loading" });
   drawReview();
   try {
@@ -130,8 +132,7 @@ function drawReview() {
   if (R.state === "failed") return body.replaceChildren(failed(R.failure, () => loadReview())), foot.replaceChildren();
   if (!R.rows.length) return body.replaceChildren(nothingToReview()), foot.replaceChildren();
   if (reviewMode() === "list") return drawRows();
-  drawCard();
-  return R.draft?.id === row()?.id ? editCard() : undefined;
+  return drawCard();
 }
 
 const skeleton = () => el("div", { class: "jv-skeleton", role: "status", "aria-label": t("loading") }, [70, 92, 84, 40].map((w) => el("i", { style: `width:${w}%` })));
@@ -153,7 +154,8 @@ function drawReviewHead() {
     ["cards", "review.cards"],
     ["list", "review.list"],
   ];
-  $("jv-review-head").replaceChildren(
+  swap(
+    $("jv-review-head"),
     el(
       "div",
       { class: "jv-review-title" },
@@ -177,7 +179,7 @@ function drawReviewHead() {
 }
 
 function switchMode(name) {
-  R.editing = false;
+  keepEdit();
   showTab("review", name);
 }
 

@@ -25,7 +25,7 @@ function drawCard() {
   askSimilar(whole, card);
   const next = R.rows[R.at + 1];
   if (next && !R.full.has(next.id)) wholeRow(next.id).catch(() => {});
-  return undefined;
+  return R.drafts.has(short.id) ? editCard() : undefined;
 }
 
 async function fetchCard(id) {
@@ -111,7 +111,8 @@ function answerNode(whole) {
 
 function drawCardBar() {
   const button = (act, name, key, run, extra = {}) => el("button", { "data-act": act, "aria-keyshortcuts": key.toUpperCase(), onclick: run, ...extra, class: `jv-decide ${extra.class || ""}` }, icon(name), el("span", {}, t(`review.${act}`)), el("kbd", { "aria-hidden": "true" }, key));
-  $("jv-review-foot").replaceChildren(
+  swap(
+    $("jv-review-foot"),
     el(
       "div",
       { class: "jv-decisions", role: "toolbar", "aria-label": t("review.decide") },
@@ -166,7 +167,7 @@ function drawQueueEnd() {
       el("div", { class: "jv-row" }, el("button", { class: "jv-second", onclick: () => (again ? filterReview({ ...NO_FILTERS, status: "pending" }) : loadReview()) }, t(again ? "review.see_pending" : "review.from_start")), el("button", { class: "jv-primary", onclick: () => showTab("admin", "train") }, t("review.to_train"))),
     ),
   );
-  $("jv-review-foot").replaceChildren(el("div", { class: "jv-decisions" }, iconButton("left", t("review.previous"), () => step(-1), { "data-act": "previous" }), el("span", { class: "jv-gap" }), iconButton("undo", t("review.undo"), undoDecision, { "data-act": "undo", disabled: !R.undo.length })));
+  swap($("jv-review-foot"), el("div", { class: "jv-decisions" }, iconButton("left", t("review.previous"), () => step(-1), { "data-act": "previous" }), el("span", { class: "jv-gap" }), iconButton("undo", t("review.undo"), undoDecision, { "data-act": "undo", disabled: !R.undo.length })));
 }
 
 // What is needed to put a row back as it was.

@@ -11,8 +11,8 @@ function editCard() {
     return area;
   };
   const message = whole.prompt.at(-1)?.content ?? "";
-  const draft = R.draft?.id === whole.id ? R.draft : null;
-  R.draft = null;
+  const draft = R.drafts.get(whole.id);
+  R.drafts.delete(whole.id);
   const user = box("review.edit_message", draft?.user ?? message);
   const target = box("review.edit_answer", draft?.target ?? whole.target ?? whole.reply);
   const close = () => {
@@ -49,13 +49,13 @@ function editCard() {
   target.setSelectionRange(0, 0);
 }
 
-// What is being written is kept while the page is drawn anew in the other language.
+// What is being written is kept while something else is shown, or the page in the other language.
 function keepEdit() {
   const form = R.editing && document.querySelector("#jv-review-body .jv-edit-card");
   R.editing = false;
   if (!form) return;
   const [user, target] = [...form.querySelectorAll("textarea")].map((area) => area.value);
-  R.draft = { id: form.dataset.turnId, user, target };
+  R.drafts.set(form.dataset.turnId, { user, target });
 }
 
 function fit(area) {

@@ -3,7 +3,7 @@
 function drawRows() {
   const body = $("jv-review-body");
   const top = body.scrollTop;
-  body.replaceChildren(el("div", { class: "jv-rows", role: "table", "aria-label": t("tabs.review"), "aria-rowcount": String(R.total) }, rowsHead(), R.rows.map(rowLine)));
+  swap(body, el("div", { class: "jv-rows", role: "table", "aria-label": t("tabs.review"), "aria-rowcount": String(R.total) }, rowsHead(), R.rows.map(rowLine)));
   body.scrollTop = top;
   drawBulk();
 }
@@ -76,7 +76,8 @@ function drawBulk() {
   const off = !count;
   const act = (action, key, extra = "jv-second") => el("button", { class: extra, disabled: off, "data-act": `bulk-${action}`, onclick: () => bulk(action) }, t(key));
   const last = R.offset + R.rows.length >= R.total;
-  $("jv-review-foot").replaceChildren(
+  swap(
+    $("jv-review-foot"),
     el(
       "div",
       { class: "jv-decisions", role: "toolbar", "aria-label": t("review.decide") },
@@ -104,6 +105,8 @@ async function bulk(action) {
   toast(t(`review.bulk_${action}_done`, { count: number(done.count) }), undo);
   if (R.filters.status) R.offset = 0;
   await loadReview({ keep: true });
+  // Nothing is chosen now, so the buttons are off: the keyboard goes on at the rows.
+  if (document.activeElement === document.body) $("jv-review-body").focus();
 }
 
 async function undoBulk(memories) {

@@ -30,7 +30,16 @@ function showTab(tab, section = null, { record = true } = {}) {
   else if (V.tab === "admin") openAdmin();
 }
 
+// What a tab opens, said to who cannot see it.
+function paintPanels() {
+  for (const name of Object.keys(VIEWS)) {
+    $(`jv-${name}`)?.setAttribute("role", "tabpanel");
+    $(`jv-${name}`)?.setAttribute("aria-labelledby", `jv-tab-${name}`);
+  }
+}
+
 function paintTabs() {
+  if ($("jv-tab-chat")) paintPanels();
   for (const tab of document.querySelectorAll("#jv-top [role=tab]")) {
     const on = tab.id === `jv-tab-${V.tab}`;
     tab.setAttribute("aria-selected", String(on));
@@ -64,4 +73,39 @@ function arrowsMove(e) {
   const next = all[(at + step + all.length) % all.length];
   next.click();
   $(next.id)?.focus();
+}
+
+// The keyboard's place over a drawing: on what came where it was ------------------------------
+
+const reachable = (host) => [...host.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")];
+const alike = (one, other) => one.tagName === other.tagName && one.id === other.id && one.dataset.act === other.dataset.act && one.name === other.name;
+
+// What in `host` has the focus, and its place there; null when nothing has.
+function focusIn(host) {
+  const had = document.activeElement;
+  if (had === host || !host.contains(had)) return null;
+  const all = reachable(host);
+  const typed = had.matches("textarea, input[type=text], input[type=search]") ? { value: had.value, from: had.selectionStart, to: had.selectionEnd } : null;
+  return { had, at: all.indexOf(had), peer: all.filter((n) => alike(n, had)).indexOf(had), typed };
+}
+
+function focusAgain(host, was) {
+  if (!was || was.had === document.activeElement) return;
+  if (was.had.isConnected) return void was.had.focus({ preventScroll: true });
+  const all = reachable(host);
+  const peers = all.filter((n) => alike(n, was.had));
+  const next = peers[Math.min(was.peer, peers.length - 1)];
+  // What cannot be pressed any more gives its place to its neighbour.
+  const near = [next, ...all.slice(was.at), ...all.slice(0, Math.max(0, was.at)).reverse()];
+  const found = near.find((n) => n && !n.disabled && n.offsetParent);
+  found?.focus({ preventScroll: true });
+  if (!was.typed || found !== next || found.value === undefined) return;
+  found.value = was.typed.value;
+  found.setSelectionRange(was.typed.from, was.typed.to);
+}
+
+function swap(host, ...children) {
+  const was = focusIn(host);
+  host.replaceChildren(...children);
+  focusAgain(host, was);
 }

@@ -66,7 +66,8 @@ function drawWhat() {
     p.first_at ? t("train.dates", { first: day(p.first_at), last: day(p.last_at) }) : "",
     pending ? t("ready.look", { count: number(pending) }) : "",
   ].filter(Boolean);
-  $("jv-train-data").replaceChildren(
+  swap(
+    $("jv-train-data"),
     card(
       "train.what",
       c.examples + c.pairs + c.judged
@@ -125,14 +126,15 @@ function drawHow() {
   const choice = select(t("train.method"), TR.method, TR.state.methods.map((m) => [m, `${t(`method.${m.replace("-", "_")}`)}${m === p.method ? ` · ${t("train.proposed")}` : ""}`]), (m) => chooseMethod(m));
   const presets = TR.form.presets.length > 1 ? el("div", { class: "jv-switch", role: "group", "aria-label": t("train.presets") }, TR.form.presets.map((name) => el("button", { "aria-pressed": String(TR.preset === name), onclick: () => chooseMethod(TR.method, name) }, t(`preset.${name}`)))) : "";
   const why = proposed ? t(p.why, numbersIn(p.values)) : t(`method.why_${TR.method.replace("-", "_")}`);
-  return host.replaceChildren(
+  swap(
+    host,
     card(
       "train.how",
       el("div", { class: "jv-form-row" }, el("label", { class: "jv-label" }, t("train.method"), choice)),
       el("p", { class: "jv-why" }, why),
       presets,
       hyperparameterFields(),
-      el("div", { id: "jv-estimate", "aria-live": "polite" }),
+      $("jv-estimate") || el("div", { id: "jv-estimate", "aria-live": "polite" }),
       missing ? el("p", { class: "jv-alarm" }, t(missing === 1 ? "train.missing_one" : "train.missing", { count: number(missing) })) : "",
       el("label", { class: "jv-toggle" }, el("input", { type: "checkbox", role: "switch", class: "jv-onoff", checked: !TR.ask, onchange: (e) => (TR.ask = !e.target.checked) }), el("span", {}, el("strong", {}, t("train.at_once")), el("span", {}, t("train.at_once_hint")))),
       el(
@@ -143,8 +145,8 @@ function drawHow() {
         busy ? el("span", { class: "jv-hint" }, t("train.busy")) : "",
       ),
     ),
-    drawEstimate(),
   );
+  return drawEstimate();
 }
 
 const numbersIn = (values) => Object.fromEntries(Object.entries(values || {}).map(([k, v]) => [k, typeof v === "number" ? number(v, 3) : v]));
@@ -156,7 +158,11 @@ function drawEstimate() {
   if (!e) return host.replaceChildren(el("p", { class: "jv-hint" }, t("loading"))), "";
   if (e.failure) return host.replaceChildren(el("p", { class: "jv-alarm" }, e.failure)), "";
   const fact = (key, value) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, value));
-  host.replaceChildren(
+  // A price that is being typed stays as it is.
+  const prices = $("jv-prices")?.contains(document.activeElement) ? $("jv-prices") : priceFields();
+  for (const node of [...host.children]) if (node !== prices) node.remove();
+  if (prices.parentNode !== host) host.append(prices);
+  host.prepend(
     el(
       "dl",
       { class: "jv-estimate" },
@@ -166,7 +172,6 @@ function drawEstimate() {
       fact("estimate.cost", Object.entries(e.cost).map(([where, amount]) => t(`estimate.${where}`, { amount: money(amount) })).join(" · ")),
     ),
     e.pauses_chat ? el("p", { class: "jv-alarm", role: "status" }, t("estimate.pauses_chat")) : "",
-    priceFields(),
   );
   return "";
 }

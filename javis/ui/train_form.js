@@ -40,19 +40,19 @@ function fieldValue(field, input) {
 }
 
 function priceFields() {
-  const prices = TR.state.prices;
+  const { prices } = TR.state;
   const names = Object.keys(prices);
   if (!names.length) return "";
   const save = async (name, input) => {
     const amount = Number(input.value.replace(",", "."));
-    const kept = await attempt(() => call("train_prices", { prices: { ...prices, [name]: Number.isFinite(amount) ? amount : input.value } }));
+    const kept = await attempt(() => call("train_prices", { prices: { [name]: Number.isFinite(amount) ? amount : input.value } }));
     if (!kept) return;
     TR.state.prices = kept.prices;
     await estimateNow();
   };
   return el(
     "details",
-    { class: "jv-fold", open: TR.pricesOpen, ontoggle: (e) => (TR.pricesOpen = e.target.open) },
+    { class: "jv-fold", id: "jv-prices", open: TR.pricesOpen, ontoggle: (e) => (TR.pricesOpen = e.target.open) },
     el("summary", {}, t("estimate.prices")),
     el(
       "div",

@@ -101,10 +101,11 @@ function drawLive() {
 
 const curveWidth = (host) => Math.max(280, Math.min(760, (host.clientWidth || 640) - 46));
 
-// What the reader unfolded stays so over the next drawing.
-const openFolds = (host) => new Set([...host.querySelectorAll("details[open]")].map((d) => d.dataset.fold || d.className));
-const closeFolds = (host, open) => {
+// What the reader unfolded stays so over the next drawing, and so does the keyboard's place.
+const openFolds = (host) => ({ open: new Set([...host.querySelectorAll("details[open]")].map((d) => d.dataset.fold || d.className)), focus: focusIn(host) });
+const closeFolds = (host, { open, focus }) => {
   for (const fold of host.querySelectorAll("details")) fold.open = fold.open || open.has(fold.dataset.fold || fold.className);
+  focusAgain(host, focus);
 };
 
 // What it says now to each prompt, beside what the version in use says. The trainer tells the two
@@ -161,7 +162,7 @@ function drawRuns() {
       j.reason_text ? el("p", { class: "jv-hint" }, j.reason_text) : "",
       j.ended ? el("button", { class: "jv-link", onclick: () => showRun(j) }, t("train.show")) : "",
     );
-  return host.replaceChildren(card("train.history", el("ul", { class: "jv-versions jv-runs" }, jobs.map(line))));
+  return swap(host, card("train.history", el("ul", { class: "jv-versions jv-runs" }, jobs.map(line))));
 }
 
 // Any earlier run in full, in front of the page.

@@ -29,6 +29,8 @@ function takeVersions(state) {
 }
 
 const nameOf = (version) => (version === "base" ? t("controls.base") : version);
+// Korean calls a trained one "v1.0 버전", and the base by its name alone.
+const ofVersion = (name, base, other, more = {}) => (name === "base" ? t(base, more) : t(other, { version: name, ...more }));
 const whenOf = (at) => (at ? new Date(at).toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" }) : "");
 
 function drawVersions() {
@@ -49,7 +51,7 @@ function drawVersions() {
         "div",
         { class: "jv-card-head" },
         el("h2", {}, t("admin.versions")),
-        s.before && !s.pinned ? el("button", { class: "jv-second", id: "jv-rollback", onclick: rollBack }, icon("undo"), t("versions.rollback", { version: nameOf(s.before) })) : "",
+        s.before && !s.pinned ? el("button", { class: "jv-second", id: "jv-rollback", onclick: rollBack }, icon("undo"), ofVersion(s.before, "versions.rollback_base", "versions.rollback")) : "",
         el("button", { class: "jv-plain", onclick: () => file.click() }, icon("in"), t("versions.import")),
         el("button", { class: "jv-plain", onclick: refreshVersions, title: t("admin.refresh"), "aria-label": t("admin.refresh") }, icon("again")),
         file,
@@ -57,7 +59,7 @@ function drawVersions() {
       el("ol", { class: "jv-timeline" }, newest.map(versionNode)),
       newest.length === 1 ? el("p", { class: "jv-hint" }, t("versions.none")) : "",
     ),
-    s.history.length ? el("section", { class: "jv-card" }, el("details", { class: "jv-fold", "data-fold": "history" }, el("summary", {}, t("versions.history")), el("ul", { class: "jv-history" }, s.history.map((e) => el("li", {}, el("time", {}, whenOf(e.at)), " ", t(`history.${e.reason}`, { before: nameOf(e.from || "base"), after: nameOf(e.to || e.from || "base") }), el("span", { class: "jv-hint" }, ` ${e.by}${e.note ? ` · ${e.note}` : ""}`)))))) : "",
+    s.history.length ? el("section", { class: "jv-card" }, el("details", { class: "jv-fold", "data-fold": "history" }, el("summary", {}, t("versions.history")), el("ul", { class: "jv-history" }, s.history.map((e) => el("li", {}, el("time", {}, whenOf(e.at)), " ", t(e.reason === "rolled_back" && (e.to || e.from || "base") === "base" ? "history.rolled_back_base" : `history.${e.reason}`, { before: nameOf(e.from || "base"), after: nameOf(e.to || e.from || "base") }), el("span", { class: "jv-hint" }, ` ${e.by}${e.note ? ` · ${e.note}` : ""}`)))))) : "",
   );
   closeFolds(host, folds);
 }
@@ -68,7 +70,7 @@ function dropNode(d) {
     "div",
     { class: "jv-notice jv-drop", role: "status" },
     el("p", {}, t("versions.drop", { version: nameOf(d.version), before: nameOf(d.before), now: percent(d.now), then: percent(d.then), count: number(d.now.good + d.now.bad) })),
-    el("button", { class: "jv-primary", onclick: rollBack }, t("versions.rollback", { version: nameOf(d.before) })),
+    el("button", { class: "jv-primary", onclick: rollBack }, ofVersion(d.before, "versions.rollback_base", "versions.rollback")),
   );
 }
 
@@ -181,18 +183,33 @@ async function afterSwitch() {
   else if (onTrain()) await loadTrain();
 }
 
-async function promote(name) {
+// One switch at a time: the second half of a double click would go back one version more.
+let switching = false;
+async function switchAlone(work) {
+  if (switching) return;
+  switching = true;
+  try {
+    await work();
+  } finally {
+    switching = false;
+  }
+}
+
+const promote = (name) => switchAlone(() => promoteNow(name));
+const rollBack = () => switchAlone(rollBackNow);
+
+async function promoteNow(name) {
   const before = VS.state?.current ?? TR.state?.current;
   if (!(await attempt(() => call("version_promote", { version: name })))) return;
   await afterSwitch();
-  toast(t("versions.now_live", { version: nameOf(name) }), before && before !== name ? { label: t("undo"), run: rollBack, about: "version" } : null);
+  toast(ofVersion(name, "versions.now_live_base", "versions.now_live"), before && before !== name ? { label: t("undo"), run: rollBack, about: "version" } : null);
 }
 
-async function rollBack() {
+async function rollBackNow() {
   const done = await attempt(() => call("version_rollback"));
   if (!done) return;
   await afterSwitch();
-  toast(t("versions.now_live", { version: nameOf(done.version) }), { label: t("undo"), run: () => promote(done.before), about: "version" });
+  toast(ofVersion(done.version, "versions.now_live_base", "versions.now_live"), { label: t("undo"), run: () => promote(done.before), about: "version" });
 }
 
 function deleteVersion(v) {

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from javis.core.arena import Duel, End
 from javis.core.evaluation import ItemResult
@@ -400,3 +400,59 @@ def test_a_phone_shows_it_all(open_page: Open, evaluated: Served, locale: str) -
         page.goto(f"{evaluated.url}#admin/{section}")
         expect(page.locator(f"#jv-{section} .jv-card").first).to_be_visible()
         assert fits(page), section
+
+
+def test_a_slow_reply_takes_no_keystroke(open_page: Open, site: Served) -> None:
+    page = open_page("#compare/table", server=site)
+    expect(page.locator("#jv-compare-table")).to_be_visible()
+    assert page.evaluate("document.querySelectorAll('#jv-compare-table').length") == 1
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        wanted = '"compare_state"' in (route.request.post_data or "")
+        held.append(route) if wanted else route.fallback()
+
+    page.route("**/run/predict*", keep)
+    page.get_by_role("button", name="Answers", exact=True).press("Enter")
+    expect(page.get_by_role("button", name="Answers", exact=True)).to_be_focused()
+    field = page.locator("#jv-ask-text")
+    muted = "getComputedStyle(document.querySelector('#jv-ask-text'), '::placeholder').color"
+    assert page.evaluate(muted) != page.evaluate(muted.replace(", '::placeholder'", ""))
+    field.press_sequentially("who ")
+    while not held:
+        page.wait_for_timeout(20)
+    field.evaluate("(node) => { node.jvSame = true; }")
+    page.unroute("**/run/predict*")
+    page.wait_for_timeout(500)
+    expect(field).to_be_focused()
+    page.keyboard.type("are you?")
+    expect(field).to_have_value("who are you?")
+    # Not even a copy of it: who composes Hangul would lose the syllable.
+    assert field.evaluate("(node) => node.jvSame === true")
+
+
+def test_the_keyboard_stays_where_it_was(open_page: Open, tmp_path: Path) -> None:
+    with serve(tmp_path, scripted(versions=("v1.0",), delay_s=0.05)) as slow:
+        page = open_page("#admin/evaluate", server=slow)
+        size = page.get_by_role("button", name="20", exact=True)
+        size.press("Enter")
+        expect(size).to_have_attribute("aria-pressed", "true")
+        expect(size).to_be_focused()
+        page.locator("#jv-eval-start").click()
+        cancel = page.locator("#jv-eval-cancel")
+        cancel.focus()
+        facts = page.locator("#jv-eval-run .jv-live-facts")
+        words = facts.inner_text()
+        expect(facts).not_to_have_text(words)
+        expect(cancel).to_be_focused()
+        cancel.press("Enter")
+        expect(page.locator("#jv-eval-run")).to_contain_text("Cancelled")
+        for name in ("versions", "dashboard"):
+            page.locator(f"#jv-section-{name}").press("Enter")
+            expect(page.locator(f"#jv-{name} .jv-card").first).to_be_visible()
+            expect(page.locator(f"#jv-section-{name}")).to_be_focused()
+        days = page.locator('[data-days="7"]')
+        days.press("Enter")
+        expect(days).to_have_attribute("aria-pressed", "true")
+        expect(days).to_be_focused()
+        expect(page.locator("#jv-admin")).to_have_attribute("role", "tabpanel")

@@ -198,6 +198,21 @@ def test_stored_defaults_never_overwrite_what_was_typed(open_page: Open) -> None
     expect(prompt).to_have_value("Be brief.")
 
 
+def test_a_prompt_that_is_not_saved_yet_stays(open_page: Open) -> None:
+    page = open_page("#admin/system")
+    prompt = page.locator("#jv-admin-system-prompt textarea")
+    expect(page.locator("#jv-defaults:not(.is-waiting)")).to_be_visible()
+    prompt.fill("Be brief.")
+    page.click("#jv-lang")
+    expect(page.locator("#jv-admin-save")).to_have_text("저장")
+    page.wait_for_timeout(500)
+    expect(prompt).to_have_value("Be brief.")
+    page.click("#jv-tab-chat")
+    page.click("#jv-tab-admin")
+    page.wait_for_timeout(500)
+    expect(prompt).to_have_value("Be brief.")
+
+
 def test_presets(open_page: Open, served: Served) -> None:
     page = open_page()
     page.click("#jv-tune")

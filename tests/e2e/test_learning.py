@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from javis.engine.scripted import ScriptedEngine
 from tests.e2e.conftest import Open
 from tests.e2e.serving import Served, Trainer, scripted, serve
 from tests.e2e.steps import answered, say
+
+PREDICT = "**/run/predict*"
 
 
 def engine() -> ScriptedEngine:
@@ -199,3 +201,109 @@ def test_the_browser_keeps_its_choices(open_page: Open, site: Served) -> None:
     page.wait_for_selector("body.jv-booted")
     expect(slider).to_have_value("0.7")
     assert ask(page, "still fine?") == "[base] still fine?"
+
+
+def hold(page: Page, kind: str) -> list[Route]:
+    """Keeps questions of one kind from the server until `page.unroute(PREDICT)`."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        wanted = f'"kind":"{kind}"' in (route.request.post_data or "")
+        held.append(route) if wanted else route.fallback()
+
+    page.route(PREDICT, keep)
+    return held
+
+
+def until(page: Page, held: list[Route]) -> None:
+    while not held:
+        page.wait_for_timeout(20)
+
+
+def test_a_double_click_goes_back_once(open_page: Open, site: Served) -> None:
+    page = open_page("#admin/train", server=site)
+    page.get_by_text("Make it live at once").click()
+    start(page)
+    expect(outcome(page)).to_contain_text("v1.0 is live")
+    page.locator("#jv-section-versions").click()
+    expect(page.locator("#jv-rollback")).to_have_text("Back to the base model")
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.post_data or ""))
+    page.locator("#jv-rollback").dblclick()
+    expect(page.locator('[data-version="base"] .jv-tag.is-on')).to_be_visible()
+    expect(page.locator(".jv-toast")).to_contain_text("The base model is live now.")
+    page.wait_for_timeout(300)
+    assert sum('"version_rollback"' in data for data in asked) == 1
+    # And forth again.
+    asked.clear()
+    page.locator('[data-version="v1.0"] [data-act=promote]').dblclick()
+    expect(page.locator('[data-version="v1.0"] .jv-tag.is-on')).to_be_visible()
+    page.wait_for_timeout(300)
+    assert sum('"version_promote"' in data for data in asked) == 1
+
+
+def test_the_schedule_keeps_what_was_chosen(open_page: Open, site: Served) -> None:
+    page = open_page("#admin/train", server=site)
+    page.locator("#jv-schedule-on").check()
+    turns, days = page.locator("#jv-schedule-turns"), page.locator("#jv-schedule-days")
+    expect(turns).to_have_value("100")
+    held = hold(page, "train_schedule")
+    turns.fill("70")
+    turns.press("Tab")
+    until(page, held)
+    days.press_sequentially("1")
+    page.unroute(PREDICT)
+    page.wait_for_timeout(400)
+    expect(days).to_be_focused()
+    days.press_sequentially("4")
+    days.press("Tab")
+    expect(days).to_have_value("14")
+    page.wait_for_timeout(400)
+    plan = site.services.preferences.schedule()
+    assert (plan.turns, plan.days) == (70, 14)
+    expect(turns).to_have_value("70")
+
+
+def test_two_prices_are_both_kept(open_page: Open, site: Served) -> None:
+    page = open_page("#admin/train", server=site)
+    page.locator("summary", has_text="Prices").click()
+    first, second = page.locator("#jv-prices input").nth(0), page.locator("#jv-prices input").nth(1)
+    names = [(box.get_attribute("id") or "").removeprefix("jv-p-") for box in (first, second)]
+    held = hold(page, "train_prices")
+    first.fill("3")
+    first.press("Tab")
+    until(page, held)
+    second.fill("")
+    second.press_sequentially("1")
+    page.unroute(PREDICT)
+    page.wait_for_timeout(600)
+    expect(second).to_be_focused()
+    second.press_sequentially("2")
+    second.press("Tab")
+    page.wait_for_timeout(600)
+    prices = site.services.preferences.prices()
+    assert [getattr(prices, name) for name in names] == [3, 12]
+
+
+def test_a_run_leaves_the_keyboard_where_it_is(
+    open_page: Open, site: Served, trainer: Trainer
+) -> None:
+    trainer.words = ["slow"]
+    page = open_page("#admin/train", server=site)
+    page.locator("summary", has_text="All settings").click()
+    start(page)
+    expect(page.locator(".jv-live")).to_contain_text("of 500")
+    cancel = page.locator("#jv-train-cancel")
+    cancel.focus()
+    words = page.locator(".jv-live-facts").inner_text()
+    expect(page.locator(".jv-live-facts")).not_to_have_text(words)
+    expect(cancel).to_be_focused()
+    rate = page.locator("#jv-h-learning_rate")
+    rate.fill("0.000")
+    [job] = site.services.training.jobs()
+    site.services.training.cancel(job.id)
+    expect(outcome(page)).to_contain_text("The training was cancelled")
+    expect(page.locator("#jv-train-start")).to_be_enabled()
+    expect(rate).to_be_focused()
+    rate.press_sequentially("2")
+    expect(rate).to_have_value("0.0002")

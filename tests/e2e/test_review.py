@@ -248,3 +248,46 @@ def test_out_and_back_in(open_page: Open, rated: Served, tmp_path: Path) -> None
     earlier.get_by_role("button", name="Take back").click()
     expect(page.locator("#jv-taken")).to_contain_text("Taken back: 1.")
     assert rated.services.export.batches() == []
+
+
+def test_what_is_written_outlasts_a_look_elsewhere(open_page: Open, rated: Served) -> None:
+    page = open_page("#review", server=rated)
+    expect(card(page)).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".jv-position")).to_have_text("2 of 4")
+    expect(card(page)).to_be_visible()
+    page.keyboard.press("e")
+    answer = page.get_by_label("Answer to learn")
+    answer.fill("half an answer")
+    page.get_by_role("button", name="List").click()
+    expect(page.locator(".jv-line").first).to_be_visible()
+    page.get_by_role("button", name="One by one").click()
+    expect(answer).to_have_value("half an answer")
+    page.locator(".jv-legend .is-approved").click()
+    expect(card(page)).to_be_visible()
+    page.locator(".jv-legend .is-pending").click()
+    expect(answer).to_have_value("half an answer")
+
+
+def test_the_keyboard_stays_where_it_was(open_page: Open, rated: Served) -> None:
+    page = open_page("#review/list", server=rated)
+    expect(page.locator(".jv-line").first).to_be_visible()
+    legend = page.locator(".jv-legend .is-pending")
+    legend.press("Enter")
+    expect(page.locator("#jv-review-body:not(.is-busy) .jv-line")).to_have_count(6)
+    expect(legend).to_be_focused()
+    page.locator(".jv-rows-head input").press("Space")
+    expect(page.locator(".jv-rows-head input")).to_be_checked()
+    expect(page.locator(".jv-rows-head input")).to_be_focused()
+    page.locator("[data-act=bulk-approve]").press("Enter")
+    expect(page.locator(".jv-line.is-chosen")).to_have_count(0)
+    expect(page.locator("#jv-review-body")).to_be_focused()
+    mode = page.get_by_role("button", name="One by one")
+    mode.press("Enter")
+    expect(card(page)).to_be_visible()
+    expect(mode).to_be_focused()
+    for act in ("next", "approve"):
+        position = page.locator(".jv-position").inner_text()
+        page.locator(f"[data-act={act}]").press("Enter")
+        expect(page.locator(".jv-position")).not_to_have_text(position)
+        expect(page.locator(f"[data-act={act}]")).to_be_focused()

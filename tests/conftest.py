@@ -26,6 +26,8 @@ def embedded_gguf() -> Path:
     return EMBEDDED
 
 
+# Before xdist's own, which reads the marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of two processes (`-n 2`) one drives all browsers; every other file stays in one process."""
     browsers = ROOT / "tests/e2e"

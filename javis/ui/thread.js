@@ -150,9 +150,19 @@ async function refresh() {
   drawThread();
 }
 
-// A system prompt belongs to its chat: the control shows what the shown one goes on with.
+// A system prompt belongs to its chat: the control shows what was typed there and not sent yet, or
+// what the chat goes on with.
+const prompts = new Map();
+const goesOnWith = () => S.turns.at(-1)?.about?.system_prompt ?? S.prompt;
+
+function keepPrompt() {
+  const typed = document.querySelector("#jv-system-prompt textarea")?.value;
+  if (typed !== undefined && typed !== goesOnWith()) prompts.set(S.id, typed);
+  else prompts.delete(S.id);
+}
+
 function showPrompt() {
-  jvWires.prompt = S.turns.at(-1)?.about?.system_prompt ?? S.prompt;
+  jvWires.prompt = prompts.get(S.id) ?? goesOnWith();
   jvWires.calls.trigger("prompt");
 }
 
@@ -170,6 +180,7 @@ async function openConversation(id, { quiet = false, typed = false } = {}) {
     const view = await call("view", { conversation: id, turns: S.window });
     if (asked !== S.open) return;
     keepUnsaved();
+    keepPrompt();
     for (const node of [...$("jv-turns").children]) node.remove();
     S.opening = null;
     takeView(view);
@@ -190,6 +201,7 @@ async function openConversation(id, { quiet = false, typed = false } = {}) {
 function newChat({ quiet = false, typed = false } = {}) {
   S.open++;
   keepUnsaved();
+  keepPrompt();
   if (!typed) keepDraft();
   Object.assign(S, { id: null, opening: null, title: "", turns: [], earlier: 0, answering: false });
   remembered.set("conversation", null);

@@ -413,6 +413,23 @@ def test_a_title_that_is_being_typed_is_not_cut_off(open_page: Open) -> None:
     expect(page.locator(".jv-open", has_text="another chat")).to_be_visible()
 
 
+def test_a_system_prompt_that_was_not_used_yet_waits_in_its_chat(open_page: Open) -> None:
+    page = open_page(user="prompts")
+    chat(page, "the old chat")
+    page.click("#jv-new")
+    chat(page, "another chat")
+    page.click("#jv-tune")
+    prompt = page.locator("#jv-system-prompt textarea")
+    prompt.fill("Speak like a pirate.")
+    for title, shown in (("the old chat", ""), ("another chat", "Speak like a pirate.")) * 2:
+        page.locator(".jv-open", has_text=title).click()
+        expect(last_turn(page).locator(".jv-bubble")).to_have_text(title)
+        expect(prompt).to_have_value(shown)
+    chat(page, "who are you?")
+    page.click("#jv-new")
+    expect(prompt).to_have_value("")
+
+
 def test_two_clicks_make_one_branch(open_page: Open) -> None:
     page = open_page(user="branches")
     act(chat(page, "hello"), "branch").dblclick()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from javis.core.errors import Busy, ContextOverflow, JavisError
 from javis.core.protocols import Engine
 from javis.core.types import (
+    MAX_COMMENT_CHARS,
     MAX_MESSAGE_CHARS,
     MAX_SEED,
     Chunk,
@@ -50,6 +51,8 @@ class Options:
     sampling: SamplingParams | None = None
     version: str | None = None
     system_prompt: str | None = None
+    stored_prompt: bool = False
+    """It is a stored turn's: as long as an import's may be."""
     drop: int = 0
     """How many of the oldest turns the user agreed to leave out."""
     examples: bool = True
@@ -163,8 +166,8 @@ class Answerer:
         prompt = options.system_prompt
         if prompt is None:
             prompt = self._preferences.system_prompt()
-        # As long as an import's, so that what was imported can be answered again.
-        check_text(prompt, "The system prompt", MAX_MESSAGE_CHARS, empty_ok=True)
+        limit = MAX_MESSAGE_CHARS if options.stored_prompt else MAX_COMMENT_CHARS
+        check_text(prompt, "The system prompt", limit, empty_ok=True)
         return Turn(
             id=new_turn_id(),
             conversation_id=conversation_id or "",

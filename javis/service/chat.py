@@ -96,7 +96,7 @@ class ChatService:
         turn = self.turn(owner, turn_id)
         options = options or Options()
         if options.system_prompt is None:
-            options = replace(options, system_prompt=turn.system_prompt)
+            options = replace(options, system_prompt=turn.system_prompt, stored_prompt=True)
         return self._answer(owner, turn.conversation_id, turn.parent_id, turn.user, options, "chat")
 
     def edit_message(

@@ -168,8 +168,9 @@ class Settings(BaseSettings):
     def is_loopback(self) -> bool:
         return self.host in ("127.0.0.1", "localhost", "::1")
 
-    def absolute(self, home: Path) -> Settings:
-        """The same settings with absolute paths, as the server leaves its working directory."""
+    def absolute(self, home: Path | None = None) -> Settings:
+        """The same settings with absolute paths, from `home` or the working directory on."""
+        home = home or Path.cwd()
         paths = ("data_dir", "models_dir", "exports_dir", "adapter_path")
         found: dict[str, object] = {
             p: (home / getattr(self, p)).resolve() for p in paths if getattr(self, p) is not None

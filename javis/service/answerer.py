@@ -51,12 +51,12 @@ class Options:
     sampling: SamplingParams | None = None
     version: str | None = None
     system_prompt: str | None = None
-    stored_prompt: bool = False
-    """It is a stored turn's: as long as an import's may be."""
     drop: int = 0
     """How many of the oldest turns the user agreed to leave out."""
     examples: bool = True
     """Show the model the user's correction of a similar question, if there is one."""
+    stored_prompt: bool = False
+    """The system prompt is a stored turn's: as long as an import's may be."""
 
 
 class Answerer:

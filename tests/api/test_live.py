@@ -357,7 +357,7 @@ def refused(address: str) -> bool:
 
 
 def waiting(site: Site) -> int:
-    return len(site.services.completions._admission._line)
+    return len(site.services.completions._answerer.admission._line)
 
 
 def stored_finish(site: Site) -> str:

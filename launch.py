@@ -171,7 +171,8 @@ def run(python: Path, arguments: list[str]) -> int:
         fetch = [python, "-m", "javis", "fetch", "--models-dir", ROOT / "models"]
         if code := subprocess.run(fetch, env=environ, check=False).returncode:
             return code
-        # Half of the tests wait for a browser, which leaves a core idle.
+        # Half of the time one process waits for a browser, which leaves a core idle. Each test goes
+        # to the process that is free (`loadgroup`: in their order, one by one).
         both = ["-n", "2", "--dist", "loadgroup"] if not arguments[1:] else []
         command: list[str | Path] = [python, "-m", "pytest", *both, *arguments[1:]]
     else:

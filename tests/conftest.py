@@ -26,21 +26,11 @@ def embedded_gguf() -> Path:
     return EMBEDDED
 
 
-# Before xdist's own, which reads the marks.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two processes (`-n 2`) one drives all browsers; every other file stays in one process."""
-    browsers = ROOT / "tests/e2e"
-    for item in items:
-        group = browsers if browsers in item.path.parents else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(ROOT))))
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI a skipped test is a failure, but for those that need a graphics card."""
     if not os.environ.get("CI") or hasattr(session.config, "workerinput"):
-        return
+        return  # Of two processes (`-n 2`) a third one knows what became of all tests.
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = [r for r in reporter.stats.get("skipped", []) if "gpu" not in r.keywords]
     if skipped and session.exitstatus == 0:

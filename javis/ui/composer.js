@@ -41,7 +41,7 @@ function buildComposer() {
   place("jv-input").replaceChildren(el("div", { id: "jv-notice", role: "alert" }), box);
   box.value = text;
   place("jv-buttons").replaceChildren(
-    iconButton("tune", t("composer.advanced"), toggleAdvanced, { id: "jv-tune", "aria-expanded": "false", "aria-controls": "jv-advanced" }),
+    iconButton("tune", t("composer.advanced"), toggleAdvanced, { id: "jv-tune", "aria-expanded": String(document.body.classList.contains("jv-advanced-open")), "aria-controls": "jv-advanced" }),
     el("button", { id: "jv-send", onclick: () => (S.answering && !S.opening ? stopAnswer() : send(area().value, true)) }),
   );
   grow();

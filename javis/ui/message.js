@@ -187,28 +187,29 @@ const unsaved = new Map();
 
 function keepUnsaved(turns = S.turns) {
   for (const node of turns.map((turn) => nodeOf(turn.id)).filter(Boolean)) {
-    const box = node.querySelector(".jv-editor textarea");
+    const boxes = [...node.querySelectorAll(".jv-editor textarea")];
     const panel = node.querySelector(".jv-panel");
     const kept = {};
-    if (box && box.value.trim() !== box.dataset.was.trim()) kept[box.closest(".jv-user") ? "message" : "reply"] = box.value;
+    for (const box of boxes) if (box.value.trim() !== box.dataset.was.trim()) kept[box.closest(".jv-user") ? "message" : "reply"] = box.value;
     if (panel?.jvUnsaved()) kept.panel = panel.jvTyped();
     if (Object.keys(kept).length) unsaved.set(node.dataset.turnId, kept);
-    else if (box || panel) unsaved.delete(node.dataset.turnId);
+    else if (boxes.length || panel) unsaved.delete(node.dataset.turnId);
   }
 }
 
 function giveUnsaved() {
   if (S.answering) return;
   for (const { id } of S.turns) {
-    const { message, reply, panel } = unsaved.get(id) ?? {};
+    const node = nodeOf(id);
+    if (!node || !unsaved.has(id)) continue;
+    const { message, reply, panel } = unsaved.get(id);
     unsaved.delete(id);
-    // Still open: it may say more by now.
-    if (nodeOf(id)?.querySelector(".jv-editor, .jv-panel")) continue;
-    if (message) editMessage(id);
-    if (reply) editReply(id);
-    const box = nodeOf(id)?.querySelector(".jv-editor textarea");
-    if (box) box.value = message || reply;
-    if (panel) openPanel(id, panel);
+    // What is still open may say more by now.
+    const closed = (where) => !node.querySelector(where);
+    const write = (where, text) => (node.querySelector(`${where} .jv-editor textarea`).value = text);
+    if (message && closed(".jv-user .jv-editor")) editMessage(id), write(".jv-user", message);
+    if (reply && closed(".jv-md .jv-editor")) editReply(id), write(".jv-md", reply);
+    if (panel && closed(".jv-panel")) openPanel(id, panel);
   }
 }
 

@@ -150,10 +150,10 @@ function onPageKey(e) {
     if (document.body.classList.contains("jv-drawer")) closeDrawer();
     else if (document.body.classList.contains("jv-advanced-open")) toggleAdvanced();
     else if (S.answering && V.tab === "chat" && !dialogOpen() && !e.target.closest("#jv-side, #jv-tools, dialog")) stopAnswer();
-  } else if (e.key.toLowerCase() === "o" && e.shiftKey && (e.ctrlKey || e.metaKey)) {
+  } else if (letter(e) === "o" && e.shiftKey && (e.ctrlKey || e.metaKey)) {
     e.preventDefault();
     newChat();
-  } else if (e.key.toLowerCase() === "k" && (e.ctrlKey || e.metaKey)) {
+  } else if (letter(e) === "k" && (e.ctrlKey || e.metaKey)) {
     e.preventDefault();
     if (narrow()) document.body.classList.add("jv-drawer");
     else document.body.classList.remove("jv-side-hidden");

@@ -236,7 +236,7 @@ async function undoDecision() {
 // Keys ---------------------------------------------------------------------------------------
 
 // The letter on the key, also while Hangul is switched on.
-const letter = (e) => (/^[a-z]$/i.test(e.key) ? e.key.toLowerCase() : e.code.startsWith("Key") ? e.code.slice(3).toLowerCase() : e.key);
+const letter = (e) => (/^[a-z]$/i.test(e.key) ? e.key.toLowerCase() : e.code?.startsWith("Key") ? e.code.slice(3).toLowerCase() : e.key);
 
 function onReviewKey(e) {
   if (V.tab !== "review" || reviewMode() !== "cards" || R.state !== "ready" || R.editing) return;

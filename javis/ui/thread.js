@@ -155,11 +155,7 @@ async function refresh() {
 const prompts = new Map();
 const goesOnWith = () => S.turns.at(-1)?.about?.system_prompt ?? S.prompt;
 
-function keepPrompt() {
-  const typed = document.querySelector("#jv-system-prompt textarea")?.value;
-  if (typed !== undefined && typed !== goesOnWith()) prompts.set(S.id, typed);
-  else prompts.delete(S.id);
-}
+addEventListener("input", (e) => e.target.closest?.("#jv-system-prompt") && prompts.set(S.id, e.target.value));
 
 function showPrompt() {
   jvWires.prompt = prompts.get(S.id) ?? goesOnWith();
@@ -180,7 +176,6 @@ async function openConversation(id, { quiet = false, typed = false } = {}) {
     const view = await call("view", { conversation: id, turns: S.window });
     if (asked !== S.open) return;
     keepUnsaved();
-    keepPrompt();
     for (const node of [...$("jv-turns").children]) node.remove();
     S.opening = null;
     takeView(view);
@@ -201,7 +196,6 @@ async function openConversation(id, { quiet = false, typed = false } = {}) {
 function newChat({ quiet = false, typed = false } = {}) {
   S.open++;
   keepUnsaved();
-  keepPrompt();
   if (!typed) keepDraft();
   Object.assign(S, { id: null, opening: null, title: "", turns: [], earlier: 0, answering: false });
   remembered.set("conversation", null);
@@ -240,6 +234,7 @@ function ask(op, data, shownText, cutAt = null) {
   S.turns = [...S.turns, pending];
   S.streams.set(id, { id, op, data, shownText, kept, conversation: S.id, turn: pending.id, text: "", named: false, opened: S.open });
   S.answering = true;
+  prompts.delete(S.id);
   drawThread({ follow: true });
   S.streams.get(id).at = Date.now();
   jvWires.live.trigger(jvWires.live.send, { ...data, op, call: id, lang });

@@ -428,6 +428,10 @@ def test_a_system_prompt_that_was_not_used_yet_waits_in_its_chat(open_page: Open
     chat(page, "who are you?")
     page.click("#jv-new")
     expect(prompt).to_have_value("")
+    prompt.fill("Sing.")
+    chat(page, "and now?")
+    page.click("#jv-new")
+    expect(prompt).to_have_value("")
 
 
 def test_two_clicks_make_one_branch(open_page: Open) -> None:

@@ -60,8 +60,8 @@ class HeldOut:
         self._learned = {row["conversation_id"] for row in parts.train}
         # Pairs and thumbs are split by themselves; of what any of them learns, nothing is unseen.
         for method in ("dpo", "kto"):
-            others = divide(from_approved(method, approved))
-            self._learned |= {row["conversation_id"] for row in (*others.train, *others.replay)}
+            others = divide(from_approved(method, approved)).train
+            self._learned |= {row["conversation_id"] for row in others}
         apart = {row["turn_id"] for row in (*parts.valid, *parts.test)}
         self.examples = [
             example

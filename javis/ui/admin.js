@@ -29,7 +29,6 @@ let formChanged = false;
 for (const kind of ["input", "change"]) addEventListener(kind, (e) => e.target.closest?.("#jv-defaults") && (formChanged = true));
 
 // The stored values come a moment later. Who could type before would see that moment take it back.
-
 function fillForm() {
   if (formChanged) return;
   $("jv-defaults").classList.add("is-waiting");

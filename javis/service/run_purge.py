@@ -22,19 +22,24 @@ def forget_purged(runs_dir: Path, store: Store) -> int:
     """Remove the rows of turns that were purged, and the checkpoints of their runs; returns how
     many rows. Such a run cannot be taken up again.
 
-    A run on a file keeps what the file says, as that stays too. One that goes on has its turn
-    when it has ended. OSError when a file cannot be written anew.
+    A run on a file may have rows from elsewhere: of these go the ones that are known to have been
+    purged here. A run that goes on has its turn when it has ended. OSError when a file cannot be
+    written anew.
     """
 
-    def is_gone(turn_id: str) -> bool:
+    def is_missing(turn_id: str) -> bool:
         if turn_id == _UNREADABLE:
             return True
         return turn_id.startswith(_TURN) and store.reviews.conversation_of(turn_id) is None
 
+    def is_purged(turn_id: str) -> bool:
+        return turn_id == _UNREADABLE or store.conversations.was_purged(turn_id)
+
     gone = 0
     for job in store.jobs.all():
-        if job.state not in TERMINAL or job.dataset:
+        if job.state not in TERMINAL:
             continue
+        is_gone = is_purged if job.dataset else is_missing
         folder = runs_dir / job.id
         if turns := turns_of(folder):
             parts = [name for name, ids in turns.items() if any(map(is_gone, ids))]

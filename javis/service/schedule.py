@@ -14,6 +14,7 @@ from javis.service.run_files import turn_ids
 from javis.service.training import TrainingService
 from javis.service.training_plan import Planner
 from javis.store import Store
+from javis.store.jobs import Began
 
 LOG = logging.getLogger("javis.training")
 LOOK_S = 60.0
@@ -61,7 +62,7 @@ class Schedule:
         and again."""
         plan = self._preferences.schedule()
         approved = self._planner.approved()
-        last = next((job for job in self._store.jobs.all() if not job.dry_run), None)
+        last = self._last()
         new = self._new(turn_ids(approved), last)
         since = last.created_at if last else approved.first_at
         days = self._days_since(since)
@@ -88,15 +89,25 @@ class Schedule:
         LOG.info("run %s was started by the schedule", job.id)
         return job
 
-    def _new(self, approved: set[str], last: TrainJob | None) -> int:
+    def _last(self) -> Began | None:
+        """How the newest run began, discarded or not."""
+        job = next((job for job in self._store.jobs.all() if not job.dry_run), None)
+        discarded = self._store.jobs.discarded()
+        if job is None or (discarded and discarded.created_at > job.created_at):
+            return discarded
+        known = self._training.approved_at(job.id)
+        turns = None if known is None else tuple(known)
+        return Began(job.created_at, turns, int(job.data.get("approved", 0)))
+
+    @staticmethod
+    def _new(approved: set[str], last: Began | None) -> int:
         """How many of the approved turns were not approved when the last run began."""
         if last is None:
             return len(approved)
-        known = self._training.approved_at(last.id)
-        if known is None:
+        if last.approved is None:
             # Kept by none that could not start; those of earlier programs kept the number alone.
-            return max(0, len(approved) - int(last.data.get("approved", 0)))
-        return len(approved - known)
+            return max(0, len(approved) - last.count)
+        return len(approved.difference(last.approved))
 
     def _changed(self) -> bool:
         """Whether anything that counts has changed since the last look; looking is not cheap."""

@@ -85,7 +85,8 @@ class Taking:
         export of before."""
         if self._frozen.candidate(row.turn_id) is not None or row.turn_id in self._voted:
             return False
-        if self._store.reviews.conversation_of(row.turn_id) is None:
+        was_here = self._store.reviews.conversation_of(row.turn_id) is not None
+        if not was_here and not self._store.conversations.was_purged(row.turn_id):
             return False
         error = UserInputError(
             "row_of_gone_turn", "This answer was deleted, or its rating was taken back."

@@ -7,7 +7,7 @@ takes the run further, holding the same right that the trainer held, so that nob
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -208,10 +208,11 @@ class TrainingService:
             job = self._store.jobs.get(job_id)
             if job.state not in TERMINAL:
                 raise AlreadyTraining()
+            approved = self.approved_at(job_id)
             # The files first: of a run that is no longer listed nobody would clear them away.
             # The gate has to know which turns a version learned from, however old its run is.
             self._supervisor.delete(job_id, keep=run_files.MANIFEST if job.version else "")
-            self._store.jobs.remove(job_id)
+            self._store.jobs.discard(job_id, approved)
 
     # -- looking on ------------------------------------------------------------------------
 
@@ -260,16 +261,26 @@ class TrainingService:
         approved = self._planner.approved()
         if dataset:
             data = run_files.from_file(method, dataset, self._exports_dir)
+            if purged := self._purged(row["turn_id"] for row in data.rows):
+                raise UserInputError(
+                    "dataset_of_purged",
+                    "{name} has {count} answers of conversations that were deleted for good. "
+                    "Export anew, and train on the new file.",
+                    name=Path(dataset).name[:80],
+                    count=len(purged),
+                )
             return replace(data, approved=run_files.turn_ids(approved))
         return run_files.from_approved(method, approved)
 
     def _require_approved(self, job: TrainJob) -> None:
         """What was deleted or excluded since is not learned after all."""
-        if job.dataset:
-            return
         turn_ids = run_files.turns_of(self._supervisor.folder(job.id))
         learned = {turn for part in ("train", "replay") for turn in turn_ids.get(part, ())}
-        gone = learned - run_files.turn_ids(self._planner.approved())
+        if job.dataset:
+            # Its rows need no approval, and may come from elsewhere.
+            gone = self._purged(learned)
+        else:
+            gone = learned - run_files.turn_ids(self._planner.approved())
         if gone:
             raise TrainError(
                 "turns_gone",
@@ -277,6 +288,9 @@ class TrainingService:
                 "approved any more. Start a new run.",
                 count=len(gone),
             )
+
+    def _purged(self, turn_ids: Iterable[str]) -> set[str]:
+        return {turn for turn in turn_ids if self._store.conversations.was_purged(turn)}
 
     def _launch(
         self,

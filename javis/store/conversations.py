@@ -26,6 +26,8 @@ from javis.store.records import (
 from javis.store.reviews import REVIEWS, TAKEN_IN
 
 _PURGE_PENDING = "purge_pending"
+PURGED = "purged"
+"""Ids of turns that were removed for good: what still has a copy of one is told so."""
 
 
 class ConversationStore:
@@ -39,6 +41,7 @@ class ConversationStore:
             name: db.table(name, index=("turn_id",))
             for name in (FEEDBACK, REVIEWS, TAKEN_IN, GOLDEN)
         }
+        self._purged = db.table(PURGED, index=("id",))
         self._meta = PreferenceStore(db, "meta")
 
     # -- conversations ---------------------------------------------------------------------
@@ -106,8 +109,9 @@ class ConversationStore:
         """Remove for good what was deleted at least `older_than_s` ago; returns how many.
 
         Turns, feedback, reviews and golden marks go with it, and the file is written anew, so that
-        the text is no longer in it. When that second step fails (StoreError), the next purge makes
-        up for it. Backups and `.torn-…` files made before keep the text.
+        the text is no longer in it; of the turns their ids stay (`was_purged`). When that second
+        step fails (StoreError), the next purge makes up for it. Backups and `.torn-…` files made
+        before keep the text.
         """
         limit = now_iso(older_than_s)
         with self._db.storage.exclusive():
@@ -126,6 +130,10 @@ class ConversationStore:
                 self._db.storage.compact()
                 self._meta.set(_PURGE_PENDING, False)
         return len(gone)
+
+    def was_purged(self, turn_id: str) -> bool:
+        """Whether there was such a turn once, and it was removed for good."""
+        return bool(self._purged.peek_by("id", turn_id))
 
     def set_head(self, conversation_id: str, turn_id: str | None) -> None:
         """Show the branch that ends at this turn. NotFound when it is not of the conversation."""
@@ -280,6 +288,7 @@ class ConversationStore:
             turns = self._turns.peek_by("conversation_id", conversation_id)
             change.remove(TURNS, [doc_id for doc_id, _ in turns])
             for _, turn in turns:
+                change.insert(PURGED, {"id": turn["id"]})
                 for name, table in self._by_turn.items():
                     entries = table.peek_by("turn_id", turn["id"])
                     change.remove(name, [doc_id for doc_id, _ in entries])

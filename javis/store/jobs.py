@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from javis.core.errors import AlreadyTraining, NotFound
 from javis.core.learning import TERMINAL, TrainJob
 from javis.store.codec import Row, copy_row
 from javis.store.journal import JournalDB
+from javis.store.preferences import PreferenceStore
 
 JOBS = "jobs"
+_DISCARDED = "discarded_run"
 _FIELDS = tuple(field.name for field in fields(TrainJob))
 
 
 def new_job_id() -> str:
     return "j_" + uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """What a run began with."""
+
+    created_at: str
+    approved: Sequence[str] | None
+    """The turns that were approved; None when only their number is known."""
+    count: int
 
 
 class JobStore:
@@ -25,6 +38,7 @@ class JobStore:
     def __init__(self, db: JournalDB) -> None:
         self._db = db
         self._table = db.table(JOBS, index=("id",))
+        self._meta = PreferenceStore(db, "meta")
 
     def add(self, job: TrainJob) -> None:
         """Append a run. AlreadyTraining while another one has not ended."""
@@ -73,11 +87,25 @@ class JobStore:
         """The run that has not ended; there is one at most."""
         return next((job for job in self.all() if job.state not in TERMINAL), None)
 
-    def remove(self, job_id: str) -> None:
-        """Forget a run."""
-        with self._db.change() as change:
-            doc_id, _ = self._find(job_id)
-            change.remove(JOBS, [doc_id])
+    def discard(self, job_id: str, approved: Iterable[str] | None) -> None:
+        """Forget a run; of the newest it stays known when it began, and which turns were
+        `approved` then, so that nothing counts as new again."""
+        with self._db.storage.exclusive():
+            job = self.get(job_id)
+            known = self.discarded()
+            later = [o.created_at for o in self.all() if not o.dry_run and o.id != job_id]
+            later += [known.created_at] if known else []
+            if not job.dry_run and all(at <= job.created_at for at in later):
+                turns = None if approved is None else sorted(approved)
+                began = Began(job.created_at, turns, int(job.data.get("approved", 0)))
+                self._meta.set(_DISCARDED, asdict(began))
+            with self._db.change() as change:
+                change.remove(JOBS, [self._find(job_id)[0]])
+
+    def discarded(self) -> Began | None:
+        """How the newest of the runs began that were discarded while they were the newest."""
+        known = self._meta.get(_DISCARDED)
+        return Began(**known) if known else None
 
     @property
     def revision(self) -> int:

@@ -485,7 +485,7 @@ def test_what_our_own_turns_teach_is_not_learned_twice(
     assert app.services.review.approved() == before
 
 
-@pytest.mark.parametrize("how", ["deleted", "taken back"])
+@pytest.mark.parametrize("how", ["deleted", "deleted for good", "taken back"])
 @pytest.mark.parametrize("format", FORMATS)
 def test_an_old_export_brings_nothing_back(
     app: Application, export: ExportService, format: Any, how: str
@@ -493,11 +493,13 @@ def test_an_old_export_brings_nothing_back(
     some(app)
     data = b"".join(export.stream(format, "all"))
     for talk in app.services.library.page("local")[0]:
-        if how == "deleted":
+        if how != "taken back":
             app.services.library.delete("local", talk.id)
         else:
             for turn in app.store.conversations.turns(talk.id):
                 app.services.feedback.rate("local", turn.id, None)
+    if how == "deleted for good":
+        assert app.store.conversations.purge(-1)
     taken = export.take_in(data)
     assert taken.accepted == taken.unchanged == 0
     assert {code for _, code, _ in taken.bad} == {"row_of_gone_turn"}

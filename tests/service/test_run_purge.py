@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from javis.app import open_data
-from javis.core.errors import TrainError
+from javis.core.errors import TrainError, UserInputError
 from javis.core.learning import Approved
+from javis.service.run_files import example_row
 from javis.service.run_purge import forget_purged
 from tests.service.learning import Make, Site, Source, approved
 from tests.service.test_review import put
@@ -49,6 +51,31 @@ def test_the_rows_of_a_purged_conversation_go_and_the_run_is_not_taken_up(
     with pytest.raises(TrainError) as caught:
         site.training.resume(job.id)
     assert (caught.value.code, caught.value.values) == ("turns_gone", {"count": 1})
+
+
+def test_of_a_run_on_a_file_go_the_rows_of_what_was_purged_here(make_training: Make) -> None:
+    site = make_training("worse", source=Source(Approved()))
+    examples = talks(site, 12).examples
+    foreign = replace(examples[0], turn_id="t_" + "0" * 32, conversation_id="c_" + "0" * 32)
+    site.settings.exports_dir.mkdir(exist_ok=True)
+    file = site.settings.exports_dir / "mine.jsonl"
+    rows = [json.dumps(example_row(example)) for example in (*examples, foreign)]
+    file.write_text("\n".join(rows), "utf-8")
+    job = site.finished(site.start(dataset=file.name))
+    folder = site.supervisor.folder(job.id)
+    train = folder / "data" / "train.jsonl"
+    example = next(e for e in examples if e.turn_id in train.read_text("utf-8"))
+    site.store.conversations.delete(example.conversation_id, "local")
+    site.store.conversations.purge(-1)
+    open_data(site.settings, print).close()
+    kept = "".join(path.read_text("utf-8") for path in (folder / "data").glob("*.jsonl"))
+    assert kept.count('"turn_id"') == 12 and example.turn_id not in kept
+    assert foreign.turn_id in kept
+    with pytest.raises(TrainError, match="1 of the answers"):
+        site.training.override(job.id, "ann")
+    with pytest.raises(UserInputError, match="1 answers of conv") as caught:
+        site.start(dataset=file.name)
+    assert caught.value.code == "dataset_of_purged"
 
 
 @pytest.mark.parametrize("manifest", [None, "", "[]", "{}", '{"turn_ids": 3}'])

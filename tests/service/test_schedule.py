@@ -104,6 +104,25 @@ def test_new_turns_are_counted_whatever_was_deleted_since(make_training: Make) -
     assert schedule.due().new_turns == 1
 
 
+def test_what_a_discarded_run_began_with_is_not_new_again(make_training: Make) -> None:
+    clock = Clock()
+    site = make_training(source=Source(fresh(20, clock)))
+    schedule = scheduled(site, clock)
+    first = site.finished(site.start("sft-lora"))
+    grow(site, fresh(30, clock))
+    second = site.finished(site.start("sft-lora"))
+    grow(site, fresh(33, clock))
+    assert schedule.due().new_turns == 3
+    site.training.discard(second.id)
+    assert schedule.due().new_turns == 3
+    site.training.discard(first.id)
+    assert schedule.due().new_turns == 3
+    clock.now += DAY
+    assert 0.9 < schedule.due().days < 1.1
+    site.finished(site.start("sft-lora"))
+    assert schedule.due().new_turns == 0
+
+
 def test_disliked_turns_that_a_run_did_not_learn_from_are_not_new_again(
     make_training: Make,
 ) -> None:

@@ -57,7 +57,7 @@ def test_one_at_a_time_and_newest_first(store):
     assert [j.id for j in store.jobs.all()] == [second.id, first.id]
     with pytest.raises(AlreadyTraining):
         store.jobs.reopen(first.id, state="queued")
-    store.jobs.remove(second.id)
+    store.jobs.discard(second.id, None)
     assert store.jobs.reopen(first.id, state="queued").state == "queued"
 
 
@@ -70,7 +70,10 @@ def test_an_end_is_not_overwritten(store):
 
 
 def test_unknown(store):
-    for act in (store.jobs.get, store.jobs.update, store.jobs.end, store.jobs.remove):
+    def discard(job_id):
+        store.jobs.discard(job_id, None)
+
+    for act in (store.jobs.get, store.jobs.update, store.jobs.end, discard):
         with pytest.raises(NotFound):
             act("j_none")
     with pytest.raises(NotFound):

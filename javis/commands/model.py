@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from javis.core.errors import EngineError
 from javis.core.settings import Settings
 from javis.engine import catalog, hardware
+from javis.engine.hf_model import read_words
+from javis.engine.template import ChatTemplate
 from javis.engine.template_file import read_template
 from javis.service.review import control_tokens_of
+from javis.service.run_counts import CountTokens
 
 
 def control_tokens(settings: Settings) -> set[str]:
@@ -21,6 +25,18 @@ def control_tokens(settings: Settings) -> set[str]:
         return control_tokens_of(read_template(path)) if path else set()
     except EngineError:
         return set()  # Not this command's business: `javis doctor` says more.
+
+
+def token_counter(folder: Path) -> CountTokens:
+    """Counts as the model in a folder does, whose words are read at the first use. EngineError
+    when it is not there."""
+
+    @cache
+    def template() -> ChatTemplate:
+        words = read_words(folder)
+        return ChatTemplate(words.chat_template, words.tokenizer, words.bos_token, words.eos_token)
+
+    return lambda messages: len(template().encode(messages))
 
 
 def _on_disk(choice: catalog.Choice) -> Path | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from javis.commands.evaluate import opened
-from javis.commands.model import control_tokens
+from javis.commands.model import control_tokens, token_counter
 from javis.commands.versions import promote, why_unfit
 from javis.core.learning import TERMINAL, JobState, TrainEvent, TrainJob
 from javis.core.settings import Settings
@@ -70,16 +70,18 @@ def open_learning(settings: Settings, store: Store, say: Say) -> Learning:
     preferences = Preferences(store, choice.model.sampling)
     review = ReviewService(store, preferences, control_tokens(settings))
     own = OwnSuites(store, review, GoldenService(store, review), preferences, judge_of(settings))
+    base = train_base(choice, path)
     return join_learning(
         settings,
         store,
         review,
         preferences,
         DiskShelf(settings, Registry(settings.models_dir), choice),
-        train_base(choice, path),
+        base,
         publisher_for(settings.models_dir, choice, path),
         # Its engine is loaded only then, when the trainer's memory is free.
         examiner=Examiner(lambda: opened(settings, own.beside(public_suites), say)),
+        count_tokens=token_counter(base.path),
     )
 
 

@@ -9,9 +9,11 @@ from typing import Any, cast
 
 import pytest
 
+from javis.commands.model import token_counter
 from javis.core.errors import EngineError, TrainError
 from javis.core.learning import Method, TrainJob
 from javis.core.types import Message, Version
+from javis.engine.convert import dense_copy, dense_path
 from javis.engine.hardware import Hardware
 from javis.engine.llamacpp import LlamaCppEngine
 from javis.engine.template import ChatTemplate
@@ -233,6 +235,18 @@ def test_the_memory_asked_for_is_what_the_real_tokens_ask(
         planner(store, tmp_path, engine.count_tokens, found).check(config, train)
     enough = Hardware(cores=2, ram_total=1 << 40, ram_available=int(1.02 * needed))
     planner(store, tmp_path, engine.count_tokens, enough).check(config, train)
+
+
+def test_the_command_line_counts_as_the_server_does(
+    engine: LlamaCppEngine, embedded_gguf: Path, tmp_path: Path
+) -> None:
+    count_tokens = token_counter(dense_copy(embedded_gguf, dense_path(embedded_gguf)))
+    for language in ("ko", "en"):
+        messages = [Message("user", ASKED[language]), Message("assistant", GOOD[language])]
+        assert count_tokens(messages) == engine.count_tokens(messages)
+    train = rows("sft-lora", "ko")
+    with_no_copy_yet = token_counter(tmp_path / "none")
+    assert tokens_of(train, 1024, with_no_copy_yet) == tokens_of(train, 1024)
 
 
 def test_without_the_model_tokens_are_counted_roughly(real: Real) -> None:

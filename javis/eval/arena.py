@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cache
 from statistics import NormalDist
 from typing import Any
 
@@ -142,12 +143,39 @@ def standings(
     )
 
 
+@cache
 def votes_for(share: float, power: float = 0.8) -> int:
-    """About how many votes show that a version preferred in `share` of them is the better one."""
+    """How many votes show, in `power` of all cases, that a version preferred in `share` of them
+    is the better one; so does every larger number, up to twice of it.
+
+    Chances of whole votes, as the usual formula for shares is off by some of a hundred cases here.
+    """
     normal = NormalDist()
-    z = normal.inv_cdf(1 - (1 - CONFIDENCE) / 2) * 0.5
-    z += normal.inv_cdf(power) * math.sqrt(share * (1 - share))
-    return math.ceil((z / (share - 0.5)) ** 2)
+    roughly = normal.inv_cdf(0.5 + CONFIDENCE / 2) * 0.5
+    roughly += normal.inv_cdf(power) * math.sqrt(share * (1 - share))
+    size = math.ceil((roughly / (share - 0.5)) ** 2)
+    too_few = (n for n in range(2 * size + 20, 1, -1) if _power(n, share) < power)
+    return next(too_few, 1) + 1
+
+
+def _power(votes: int, share: float) -> float:
+    """How often so many votes show it: the chance of as many wins as that takes."""
+    return sum(
+        math.comb(votes, wins) * share**wins * (1 - share) ** (votes - wins)
+        for wins in range(_wins_needed(votes), votes + 1)
+    )
+
+
+def _wins_needed(votes: int) -> int:
+    """The fewest wins whose interval, with the pseudo-votes and the widening of `_estimates`,
+    lies above one half."""
+    count = votes + 2
+    wide = student(0.5 + CONFIDENCE / 2, count - 1) * math.sqrt(count / (count - 1))
+    for wins in range(votes // 2, votes + 1):
+        share = (wins + 1) / count
+        if share - 0.5 > wide * math.sqrt(share * (1 - share) / count):
+            return wins
+    return votes + 1
 
 
 # Inside ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.stats import binom
 
 from javis.core.arena import Match
 from javis.eval.arena import PRIOR, Votes, fit, standings, votes_for
@@ -181,12 +182,22 @@ def test_both_bad_counts_like_a_tie_and_is_told_apart() -> None:
     assert (one.ties, one.both_bad, two.ties, two.both_bad) == (10, 0, 0, 10)
 
 
-def test_how_many_votes_a_difference_needs() -> None:
-    """Checked by simulation: so many votes find the better one in about 80 of 100 cases."""
-    needed = votes_for(0.7)
-    assert 40 < needed < 55
-    rng = np.random.default_rng(0)
-    wins = rng.binomial(needed, 0.7, 4000)
-    z = (wins / needed - 0.5) / (0.5 / np.sqrt(needed))
-    assert np.mean(z > 1.96) == pytest.approx(0.8, abs=0.06)
-    assert votes_for(0.6) > 4 * votes_for(0.75)
+@pytest.mark.parametrize(("share", "votes"), [(0.6, 198), (0.7, 51), (0.8, 22)])
+def test_how_many_votes_a_difference_needs(share: float, votes: int) -> None:
+    """Checked by the standings themselves: so many votes find the better one in 80 of 100 cases,
+    and not many fewer. Of five sizes in a row, as their intervals are drawn by chance."""
+    assert votes_for(share) == votes
+
+    def power(count: int) -> float:
+        wins = next(w for w in range(count // 2, count) if found(count, w))
+        return float(binom.sf(wins - 1, count, share))
+
+    def found(count: int, wins: int) -> bool:
+        matches = [Match("a", "b", "first" if n < wins else "second", str(n)) for n in range(count)]
+        row = next(r for r in standings(matches, "b", min_votes=1).rows if r.version == "a")
+        assert row.strength
+        return row.strength.low > 0
+
+    assert np.mean([power(votes + more) for more in range(5)]) >= 0.8
+    fewer = round(0.85 * votes) - 4
+    assert np.mean([power(fewer + more) for more in range(5)]) < 0.8

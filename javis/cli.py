@@ -371,7 +371,7 @@ def store_verify(data_dir: DataDir = None) -> None:
     """Read the whole journal and say whether every record is whole."""
     from javis.store import maintenance
 
-    report = maintenance.verify(settings_from(data_dir=data_dir).journal)
+    report = maintenance.verify(_existing(settings_from(data_dir=data_dir).journal))
     typer.echo(str(report))
     if not report.ok:
         raise typer.Exit(1)

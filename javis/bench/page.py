@@ -49,8 +49,13 @@ class Page:
         self._address = address
 
     def __enter__(self) -> Page:
-        from playwright.sync_api import sync_playwright  # a tool of developers
-
+        try:
+            from playwright.sync_api import sync_playwright  # a tool of developers
+        except ImportError:
+            raise EngineError(
+                "no_playwright",
+                "The page's speed needs Playwright: pip install -r requirements-dev.txt",
+            ) from None
         browser = find_browser()
         if browser is None:
             raise EngineError("no_browser", "The page's speed needs Chrome or Chromium.")

@@ -26,7 +26,7 @@ from javis.engine.fetch import (
     hub_reachable,
 )
 from javis.engine.gguf_header import read_header
-from javis.engine.hardware import Hardware
+from javis.engine.hardware import Hardware, detect
 from javis.engine.models import (
     ALLOWANCE,
     AUTO,
@@ -104,7 +104,10 @@ def resolve(
 
 
 def obtain(choice: Choice, settings: Settings, say: Say) -> Path:
-    """The file or folder to load, fetched or converted first when it is not there."""
+    """The file or folder to load, fetched or converted first when it is not there.
+
+    Raises EngineError, also for a model of unknown size that turns out too large for this computer.
+    """
     if (
         choice.model.id == EMBEDDED
         and choice.path.parent == embedded_path(settings.models_dir).parent
@@ -130,6 +133,9 @@ def obtain(choice: Choice, settings: Settings, say: Say) -> Path:
         if settings.offline:
             raise _offline(choice.hub_id)
         fetch_hub(choice.hub_id, folder, say, pattern=choice.pattern)
+        if not choice.need_bytes:
+            # Only now its size is known; loading what does not fit would stall the computer.
+            resolve(settings, detect())
     if choice.pattern:
         return _first_gguf(choice.path.parent, choice.pattern)
     return choice.path

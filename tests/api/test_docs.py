@@ -27,6 +27,12 @@ def commands() -> list[str]:
     blocks = re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
     found = []
     for block in blocks:
+        # What a pipe brings, as an argument.
+        block = re.sub(
+            r"printf ('.*') \|\n  (curl .*) --data-binary @-",
+            lambda pipe: f"{pipe[2]} --data-binary {pipe[1]}".replace("\\n", "\n"),
+            block,
+        )
         found += [f"curl {rest.strip()}" for rest in re.split(r"^curl ", block, flags=re.M)[1:]]
     return found
 
@@ -58,6 +64,8 @@ def test_command(site: Site, command: str) -> None:
         elif word == "-d":
             content = next(words)
             json.loads(content)
+        elif word == "--data-binary":
+            content = next(words)
         elif word != "-N":
             address = word
     if "/api/review/" in address:

@@ -31,6 +31,15 @@ CARD = dataclasses.replace(
     LAPTOP, gpu="RTX 4090", vram_total=24 << 30, vram_free=22 << 30, cuda_build=True
 )
 
+SHAPE = {
+    "num_attention_heads": 4,
+    "vocab_size": 100,
+    "hidden_size": 64,
+    "max_position_embeddings": 512,
+    "num_hidden_layers": 2,
+    "dtype": "bfloat16",
+}
+
 
 def settings(tmp_path: Path, **values: Any) -> Settings:
     return Settings(_env_file=None, models_dir=tmp_path, **values)  # type: ignore[call-arg]
@@ -204,6 +213,29 @@ def test_what_does_not_fit_is_refused_with_the_numbers(tmp_path: Path) -> None:
         catalog.resolve(settings(tmp_path), tiny, never)
 
 
+def test_a_model_of_unknown_size_is_weighed_before_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetched(hub_id: str, folder: Path, say: object, pattern: object = None) -> None:
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(SHAPE))
+        with (folder / "model.safetensors").open("wb") as file:
+            file.truncate(size)
+
+    monkeypatch.setattr(catalog, "fetch_hub", fetched)
+    monkeypatch.setattr(catalog, "detect", lambda: LAPTOP)
+    for size, name in ((1 << 30, "small"), (40 << 30, "large")):
+        wanted = settings(tmp_path, model=f"somebody/{name}")
+        choice = catalog.resolve(wanted, LAPTOP, yes)
+        assert choice.need_bytes == 0
+        if name == "small":
+            assert catalog.obtain(choice, wanted, print) == choice.path
+            continue
+        for act in (catalog.obtain, catalog.obtain):
+            with pytest.raises(EngineError, match=r"GB of memory are free"):
+                act(catalog.resolve(wanted, LAPTOP, yes), wanted, print)
+
+
 @pytest.mark.parametrize("name", ["no such thing", "a/b/c", "../../etc", "x", "-/y", "org/"])
 def test_names_that_mean_nothing_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(EngineError, match="javis models"):
@@ -238,15 +270,7 @@ def test_any_gguf_file_and_any_folder(tmp_path: Path, embedded_gguf: Path) -> No
     assert catalog.obtain(choice, settings(tmp_path), print) == own
     folder = tmp_path / "folder"
     folder.mkdir()
-    config = {
-        "num_attention_heads": 4,
-        "vocab_size": 100,
-        "hidden_size": 64,
-        "max_position_embeddings": 512,
-        "num_hidden_layers": 2,
-        "dtype": "bfloat16",
-    }
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(SHAPE))
     (folder / "model.safetensors").write_bytes(bytes(20_000))
     choice = catalog.resolve(settings(tmp_path, model=str(folder)), LAPTOP, never)
     assert (choice.engine, choice.path, choice.hub_id) == ("transformers", folder, None)

@@ -64,7 +64,7 @@ def settings_from(**flags: Any) -> Settings:
     # Of launch.py, which may be called from anywhere: its settings and folders are its own.
     home = Path(os.environ.get("JAVIS_HOME") or here)
     given = {name: value for name, value in flags.items() if value is not None}
-    given |= {name: here / value for name, value in given.items() if isinstance(value, Path)}
+    given |= {n: here / path.expanduser() for n, path in given.items() if isinstance(path, Path)}
     if "model" in given:
         given["model"] = located(given["model"], here)
     try:
@@ -256,6 +256,8 @@ def evaluate(
         )
         return
     wanted = [name.strip() for name in (suites or "").split(",") if name.strip()]
+    if suites is not None and not wanted:
+        raise UserInputError("no_suite_named", "--suites names none; without it, all are asked.")
     if not command.run(
         settings,
         typer.echo,

@@ -102,3 +102,11 @@ def test_mistakes_are_told(data: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(UserInputError):
             run(*words)
+
+
+def test_what_is_not_there_is_said_before_anything_is_done(tmp_path: Path) -> None:
+    for words in (("import-adapter", tmp_path / "no.zip"), ("store", "verify")):
+        with pytest.raises(UserInputError, match="There is no"):
+            run(*words, "--data-dir" if words[0] == "store" else "--models-dir", tmp_path)
+    with pytest.raises(UserInputError, match="names none"):
+        run("eval", "--suites", ",", "--data-dir", tmp_path)

@@ -30,7 +30,7 @@ REFUSED_HERE = {
     "python launch.py promote v1.0": "no version v1.0",
     "python launch.py compare v1.0 base": "v1.0",
     "python launch.py rollback": "no earlier version",
-    "python launch.py import-adapter adapter.zip": "nothing at adapter.zip",
+    "python launch.py import-adapter adapter.zip": "no file",
 }
 """Need the network, a file or ratings of the user's: here they must end in a plain sentence. That
 they work is tested in tests/service/test_train_command.py and tests/versions/test_commands.py."""

@@ -28,7 +28,7 @@ from javis.api.training import training_router
 from javis.api.versions import versions_router
 from javis.service.services import Services
 
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
 _ERROR_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {

@@ -80,7 +80,11 @@ class Auth:
             lambda name: _fingerprint(passwords.get(name)),
             secret_file.with_name(f"{secret_file.name}.ended"),
         )
-        key = settings.api_key.get_secret_value() if settings.api_key else None
+        key = settings.api_key.get_secret_value().strip() if settings.api_key else None
+        if key and not key.isascii():
+            raise UserInputError(
+                "bad_api_key", "JAVIS_API_KEY may have letters of English, digits and signs only."
+            )
         return cls(passwords, key, sessions, secret)
 
     @property

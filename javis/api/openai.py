@@ -24,7 +24,8 @@ HEARTBEAT_S = 3.0
 """While the model reads a long prompt, a comment this often tells the client it is alive."""
 DONE = b"data: [DONE]\n\n"
 WAITING = b": waiting\n\n"
-_FINISH = {"stop": "stop", "length": "length", "cancelled": "stop"}
+_FINISH = {"stop": "stop", "length": "length", "cancelled": "length"}
+"""OpenAI has no word for an answer that was stopped; `length` says that its end is missing."""
 
 
 def openai_router(services: Services, auth: Auth) -> APIRouter:

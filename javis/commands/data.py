@@ -46,7 +46,7 @@ def export(
 def take_in(settings: Settings, store: Store, file: Path, say: Say, *, dry_run: bool) -> bool:
     """Take edited rows in, and say what came of each bad one. False when there was a bad one."""
     service = _service(settings, store)
-    if not file.is_file():
+    if not file.exists() or file.is_dir():
         raise UserInputError("no_file", "There is no file {path}.", path=file)
     with file.open("rb") as source:
         taken = service.take_in(_blocks(source), by="command line", dry_run=dry_run)

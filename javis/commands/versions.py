@@ -77,6 +77,8 @@ def bring_in(settings: Settings, path: Path, say: Say) -> str:
     from javis.service.publishing import publisher_for
     from javis.versions.importing import bring_in as take_in
 
+    if not path.exists():
+        raise UserInputError("no_file", "There is no file {path}.", path=path)
     choice = catalog.resolve(settings, hardware.detect())
     base = catalog.obtain(choice, settings, say)
     say("Verifying it and trying it out (about 15 s for the embedded model) …")

@@ -173,7 +173,9 @@ class Settings(BaseSettings):
         home = home or Path.cwd()
         paths = ("data_dir", "models_dir", "exports_dir", "adapter_path")
         found: dict[str, object] = {
-            p: (home / getattr(self, p)).resolve() for p in paths if getattr(self, p) is not None
+            p: (home / getattr(self, p).expanduser()).resolve()
+            for p in paths
+            if getattr(self, p) is not None
         }
         return self.model_copy(update=found | {"model": located(self.model, home)})
 

@@ -71,11 +71,15 @@ def _number(name: str, value: object, low: float, high: float) -> float:
             "out_of_range",
             "{name} must be between {low} and {high}, not {value}.",
             name=name,
-            low=f"{low:g}",
-            high=f"{high:g}",
-            value=f"{value:g}",
+            low=_said(low),
+            high=_said(high),
+            value=_said(value),
         )
     return float(value)
+
+
+def _said(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,8 @@ class SamplingParams:
             raise UserInputError(
                 "bad_stop_length", "stop takes at most 16 texts of 1 to 200 characters."
             )
+        for text in self.stop:
+            check_text(text, "stop", 200, empty_ok=True)
 
     @staticmethod
     def _whole(name: str, value: object, low: int, high: int) -> int:
@@ -125,6 +131,9 @@ class SamplingParams:
         if number != int(number):
             raise UserInputError("not_whole", "{name} must be a whole number.", name=name)
         return int(number)
+
+
+_NO_TIME_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +152,10 @@ class Timings:
     def tokens_per_second(self) -> float:
         """Speed after the first token; 0 when nothing can be said."""
         seconds = (self.total_ms - self.ttft_ms) / 1000
-        return (self.completion_tokens - 1) / seconds if seconds > 0 else 0.0
+        # All tokens of one character come at once: that was no time to write them in.
+        if self.completion_tokens < 2 or seconds < _NO_TIME_S:
+            return 0.0
+        return (self.completion_tokens - 1) / seconds
 
 
 Ended = Literal["stop", "length", "cancelled"]

@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 _RISKY = re.compile(r"(?m)^(?:[\s\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－−＠]|[\t\r\x00]|')")
 _LINE = re.compile(r"\r\n|\r|\n")
 
+_FIELD_CHARS = 64 << 20
+"""More than a whole import has."""
+
 
 def safe(cell: str) -> str:
     """The cell with an apostrophe before each line that could be a formula."""
@@ -36,6 +39,8 @@ def line_of(cells: Sequence[str]) -> str:
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """Records with the number of the line each begins on."""
+    # Python's own limit is shorter than a message may be; it is the process's, not the reader's.
+    csv.field_size_limit(max(_FIELD_CHARS, csv.field_size_limit()))
     reader = csv.reader(lines)
     start = 1
     for record in reader:

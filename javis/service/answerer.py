@@ -242,15 +242,18 @@ class Answerer:
         self, turn: Turn, messages: Sequence[Message], stop: threading.Event, ticket: Ticket
     ) -> Generator[Chunk, None, None]:
         """What the engine says, once it is this request's turn."""
+        asked = time.monotonic()
         yield Chunk()
         while not ticket.ready.wait(0.1):
             if stop.is_set():
                 yield Chunk("", "cancelled", Timings())
                 return
             yield Chunk()
+        waited_ms = (time.monotonic() - asked) * 1000
         chunks = self._engine.stream(messages, turn.sampling, turn.version, stop)
         with closing(chunks):
-            yield from chunks
+            for chunk in chunks:
+                yield replace(chunk, timings=_later(chunk.timings, waited_ms))
 
     def kept(
         self, turn: Turn, chunks: Generator[Chunk, None, None], put: Put | None = None
@@ -279,6 +282,14 @@ class Answerer:
                 turn = replace(turn, timings=replace(turn.timings, total_ms=spent))
             put(turn)
         yield turn
+
+
+def _later(timings: Timings | None, waited_ms: float) -> Timings | None:
+    """What it took whoever asked, who also waited in line."""
+    if timings is None:
+        return None
+    ttft_ms, total_ms = timings.ttft_ms + waited_ms, timings.total_ms + waited_ms
+    return replace(timings, ttft_ms=ttft_ms, total_ms=total_ms)
 
 
 def said_of(error: Exception) -> str | None:

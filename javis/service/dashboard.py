@@ -189,11 +189,12 @@ def _date(at: str, zone: datetime.tzinfo) -> str:
     """The calendar day of a time; "" for a time that cannot be read."""
     try:
         moment = datetime.datetime.fromisoformat(at)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=datetime.UTC)
+        return moment.astimezone(zone).date().isoformat()
+    except (ValueError, OverflowError):
+        # Imports may bring the first or the last year there is.
         return ""
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return moment.astimezone(zone).date().isoformat()
 
 
 def _by_day(

@@ -186,6 +186,8 @@ class LiveDuel:
     def _put(self, turn: Turn) -> None:
         # Under the lock: a vote that names the versions must not be overwritten.
         with self._news:
+            if not self._shown and turn.finish:
+                self._store.duels.keep_timings(self._duel.id, turn)
             self._store.conversations.put_turn(turn if self._shown else hidden(turn))
 
     def _conclude(self) -> None:

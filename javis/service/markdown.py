@@ -77,7 +77,7 @@ def _sections(lines: Sequence[str]) -> Iterator[tuple[re.Match[str], str]]:
 def _protect(text: str) -> str:
     return "\n".join(
         "\\" + line if _HEADING.fullmatch(line) or _PROTECTED.match(line) else line
-        for line in text.split("\n")
+        for line in text.replace("\r\n", "\n").split("\n")
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, fields, replace
 
 from javis.core.arena import HIDDEN, Duel, End, Side
 from javis.core.errors import NotFound, StoreError, UserInputError
-from javis.core.types import Conversation, Turn
+from javis.core.types import Conversation, Timings, Turn
 from javis.store.codec import Row
 from javis.store.journal import Change, JournalDB
 from javis.store.records import (
@@ -30,8 +30,9 @@ def new_duel_id() -> str:
 
 
 def hidden(turn: Turn) -> Turn:
-    """The turn without a word of who wrote it."""
-    return replace(turn, version=HIDDEN, version_sha256=None)
+    """The turn without a word of who wrote it. What is cached tells the version that answered
+    before, and so does how soon it began: no timings either."""
+    return replace(turn, version=HIDDEN, version_sha256=None, timings=Timings())
 
 
 class DuelStore:
@@ -83,9 +84,17 @@ class DuelStore:
             row = self._table.peek()[doc_id]
             change.put(DUELS, doc_id, {**row, **asdict(duel)})
             if was_open:
-                self._reveal(change, duel)
+                self._reveal(change, duel, row)
                 self._show(change, duel, show)
         return duel
+
+    def keep_timings(self, duel_id: str, turn: Turn) -> None:
+        """What a turn took, until its comparison ends and names it."""
+        with self._db.change() as change:
+            doc_id, duel = self._find(duel_id)
+            row = self._table.peek()[doc_id]
+            side: Side = "left" if turn.id == duel.left else "right"
+            change.put(DUELS, doc_id, {**row, _timings(side): turn_to_row(turn)["timings"]})
 
     def pass_over(self, conversation_id: str) -> None:
         """End the conversation's open comparison without a vote, as its user went on."""
@@ -121,12 +130,14 @@ class DuelStore:
             raise _no_duel()
         return found[0][0], _from_row(found[0][1])
 
-    def _reveal(self, change: Change, duel: Duel) -> None:
+    def _reveal(self, change: Change, duel: Duel, kept: Row) -> None:
         sides: tuple[Side, ...] = ("left", "right")
         for side in sides:
             for doc_id, row in self._turns.peek_by("id", duel.turn(side)):
                 sha256 = duel.left_sha256 if side == "left" else duel.right_sha256
-                named = {"version": duel.version(side), "version_sha256": sha256}
+                named: Row = {"version": duel.version(side), "version_sha256": sha256}
+                if took := kept.get(_timings(side)):
+                    named["timings"] = took
                 change.put(TURNS, doc_id, {**row, **named})
 
     def _show(self, change: Change, duel: Duel, side: Side) -> None:
@@ -134,6 +145,11 @@ class DuelStore:
             # Whoever looks at another branch by now stays there.
             if row.get("head") in (duel.left, duel.right):
                 change.put(CONVERSATIONS, doc_id, {**row, "head": duel.turn(side)})
+
+
+def _timings(side: Side) -> str:
+    """The key of what a side took, in the comparison's row."""
+    return f"{side}_timings"
 
 
 def _from_row(row: Row) -> Duel:

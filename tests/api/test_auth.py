@@ -476,3 +476,10 @@ def test_secrets_are_in_no_log_error_or_repr(site: Site, caplog: pytest.LogCaptu
         assert KEY not in text
         assert PASSWORD not in text
         assert cookie.partition("=")[2] not in text
+
+
+def test_a_key_is_taken_without_the_spaces_around_it(make_site: MakeSite) -> None:
+    site = make_site(api_key=f" {KEY}\n")
+    assert site.get("/v1/models", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+    with pytest.raises(UserInputError, match="JAVIS_API_KEY"):
+        make_site(api_key="비밀키")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import httpx
@@ -367,3 +368,21 @@ def test_models(site: Site) -> None:
 def test_no_such_route(site: Site) -> None:
     for method, path in (("POST", "/v1/embeddings"), ("GET", PATH), ("PUT", "/api/chat")):
         assert error_of(site.ask(method, path), 404)["code"] == "no_route"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_was_stopped_does_not_pass_for_whole(
+    make_site: MakeSite, stream: bool
+) -> None:
+    site = make_site(ScriptedEngine(delay_s=0.2))
+    threading.Timer(0.7, site.services.completions.stop_all).start()
+    messages = [{"role": "user", "content": "word " * 20}]
+    answer = site.post(PATH, {"messages": messages, "stream": stream})
+    assert answer.status_code == 200
+    last = events(answer)[-2] if stream else answer.json()
+    assert last["choices"][0]["finish_reason"] == "length"
+
+
+def test_whether_it_is_up_can_be_asked_without_a_body(site: Site) -> None:
+    assert site.ask("HEAD", "/health").status_code == 200
+    assert site.ask("OPTIONS", "/v1/chat/completions").status_code == 404

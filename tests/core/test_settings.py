@@ -69,3 +69,9 @@ def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVIS_PASSWORD", "canary-password")
     monkeypatch.setenv("JAVIS_API_KEY", "canary-key")
     assert "canary" not in repr(Settings()) + str(Settings().model_dump())
+
+
+def test_a_folder_in_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = Settings(_env_file=None, data_dir=Path("~/mine")).absolute(Path("/elsewhere"))  # type: ignore[call-arg]
+    assert found.data_dir == tmp_path / "mine"

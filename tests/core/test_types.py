@@ -35,6 +35,7 @@ from javis.core.types import Feedback, SamplingParams, Timings, check_text
         {"stop": ("x",) * 17},
         {"stop": (1,)},
         {"stop": ("x" * 201,)},
+        {"stop": ("\ud800",)},
     ],
 )
 def test_bad_sampling_is_refused_at_birth(bad: dict[str, Any]) -> None:
@@ -74,3 +75,19 @@ def test_speed_counts_from_the_first_token() -> None:
     timings = Timings(completion_tokens=11, ttft_ms=500, total_ms=1500)
     assert timings.tokens_per_second == 10
     assert Timings().tokens_per_second == 0
+
+
+def test_the_limits_of_a_seed_are_said_whole() -> None:
+    with pytest.raises(UserInputError, match="between 0 and 4294967294, not 4294967295"):
+        SamplingParams(seed=4294967295)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "ttft_ms", "total_ms", "speed"),
+    [(11, 100, 1100, 10), (0, 0, 600, 0), (1, 100, 600, 0), (3, 82.1, 82.4, 0), (2, 9, 9, 0)],
+)
+def test_a_speed_is_said_only_where_there_is_one(
+    tokens: int, ttft_ms: float, total_ms: float, speed: float
+) -> None:
+    took = Timings(completion_tokens=tokens, ttft_ms=ttft_ms, total_ms=total_ms)
+    assert took.tokens_per_second == speed

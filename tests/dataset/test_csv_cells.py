@@ -54,3 +54,8 @@ def test_without_the_apostrophe_a_formula_would_come_through() -> None:
     csv.writer(out, quoting=csv.QUOTE_ALL).writerow(["=1+1"])
     assert next(csv.reader([out.getvalue()]))[0].startswith("=")
     assert next(csv.reader([line_of(["=1+1"])]))[0] == "'=1+1"
+
+
+def test_a_cell_longer_than_pythons_own_limit_comes_back() -> None:
+    row = ["a", "b" * 400_000]
+    assert list(read([line_of(row)])) == [(1, row)]

@@ -14,7 +14,7 @@ import pytest
 from javis.core.arena import HIDDEN
 from javis.core.errors import Busy, EngineError, NotFound, UserInputError
 from javis.core.settings import Settings
-from javis.core.types import Message, SamplingParams, Turn, Version
+from javis.core.types import Message, SamplingParams, Timings, Turn, Version
 from javis.engine.scripted import ScriptedEngine
 from javis.service.answerer import Options
 from javis.service.arena import ArenaService, DuelFrame
@@ -109,6 +109,8 @@ def test_two_versions_answer_and_nothing_says_who(make: Make) -> None:
         *(v.turn for v in site.services.chat.view(ME, frame.conversation_id).turns),
     ]
     assert {(t.version, t.version_sha256) for t in everything} == {(HIDDEN, None)}
+    # What is cached would tell the version that answered before.
+    assert {t.timings for t in everything} == {Timings()}
     taken = json.dumps(list(site.services.library.take_out(ME)), default=str)
     assert '"version": "hidden"' in taken
     assert not any(name in taken.replace("[base]", "").replace("[v1.", "") for name in NAMES)
@@ -124,6 +126,15 @@ def test_nothing_says_who_before_the_first_word_either(make: Make) -> None:
     stored = site.store.conversations.turns(frame.conversation_id)
     assert [(t.version, t.version_sha256) for t in stored] == [(HIDDEN, None)] * 2
     states.close()  # type: ignore[attr-defined]
+
+
+def test_what_both_took_comes_out_with_the_names(make: Make) -> None:
+    site = make()
+    frame = last_frame(site.arena.reply(ME, "hi"))
+    site.arena.vote(ME, frame.duel, "left")
+    took = [turn.timings for turn in site.store.conversations.turns(frame.conversation_id)]
+    assert [t.completion_tokens for t in took] == [2, 2]
+    assert all(t.total_ms > 0 for t in took)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

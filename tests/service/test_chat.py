@@ -363,3 +363,18 @@ def test_a_version_that_appears_answers_after_a_refresh(make: Make, tmp_path: Pa
     assert turn.reply == "[v1.0] hi"
     assert turn.version_sha256 is not None
     assert len(turn.version_sha256) == 64
+
+
+def test_waiting_in_line_counts_as_waiting_for_the_answer(make: Make) -> None:
+    chat = make(answer=lambda *_: "word " * 20, delay_s=0.02, parallel=1).services.chat
+    first = chat.reply(ME, "one")
+    next(first)
+    busy = threading.Thread(target=list, args=(first,))
+    busy.start()
+    began = time.monotonic()
+    turn = last(chat.reply(ME, "two"))
+    took_ms = (time.monotonic() - began) * 1000
+    busy.join()
+    assert turn.timings.total_ms == pytest.approx(took_ms, rel=0.2)
+    assert turn.timings.ttft_ms > 0.4 * took_ms
+    assert turn.timings.tokens_per_second < 100

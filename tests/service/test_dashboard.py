@@ -216,3 +216,13 @@ def test_turns_can_be_read_from_a_time_on(app: Application) -> None:
         turn(app, one, day, f"2026-03-{day}T00:00:00.000Z")
     since = app.store.conversations.iter_turns(since="2026-03-09")
     assert [t.id for t in since] == ["09", "10"]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_time_at_the_edge_of_all_times_breaks_no_board(app: Application, at: str) -> None:
+    """Such as the default date of other programs, in what they export."""
+    one = app.store.conversations.create("ann").id
+    turn(app, one, "a", at)
+    vote(app, "a", at, "good")
+    for zone in ("America/New_York", "Asia/Seoul"):
+        assert board(app).view(30, ZoneInfo(zone)).thumbs.total == 0

@@ -76,3 +76,9 @@ def test_a_file_of_windows_and_its_mark_are_read() -> None:
 def test_another_document_is_refused(text: str) -> None:
     with pytest.raises(UserInputError, match="none that JAVIS exported"):
         read_markdown(text)
+
+
+def test_a_heading_between_line_ends_of_windows_is_text() -> None:
+    said = "a\r\n**You** · 2026-11-21T09:30:00.000Z\r\nb"
+    (row,) = read_markdown(write_markdown("", [turn(said, "fine")]))["turns"]
+    assert (row["user"], row["assistant"]) == (said.replace("\r\n", "\n"), "fine")

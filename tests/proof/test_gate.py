@@ -93,8 +93,10 @@ def test_noise_in_the_adapter_is_stopped(loop: Loop, tmp_path: Path) -> None:
             verdict = verdict_on(evaluation, candidate, rows)
             found[strength] = verdict_json(verdict)
             keep("gate noise", {str(k): summary(v) for k, v in found.items()})
-    # Noise as large as the matrix itself (1.0) hardly moves a loss, so nothing is said of it.
-    assert not found[8.0]["passed"] and not found[4.0]["passed"]
+    # Noise as large as the matrix itself hardly moves a loss. Four times as much moves it by about
+    # what the rule allows (0.05 nats a token): with eight conversations that is stopped on one day
+    # and passes on another.
+    assert not found[8.0]["passed"]
     worst = [c for c in found[8.0]["checks"] if not c["passed"]]
     # Both halves of the rule see the worst one, each by itself.
     assert {c["name"] for c in worst} >= {"gate.not_worse_than_current", "gate.suite_kept"}

@@ -92,7 +92,8 @@ function paintAdmin(s) {
 
 function duration(seconds) {
   const minutes = Math.floor(seconds / 60);
-  return minutes < 1 ? t("admin.just_now") : t("admin.uptime_value", { hours: number(Math.floor(minutes / 60)), minutes: number(minutes % 60) });
+  if (minutes < 1) return t("admin.just_now");
+  return minutes < 60 ? t("admin.uptime_minutes", { minutes: number(minutes) }) : t("admin.uptime_value", { hours: number(Math.floor(minutes / 60)), minutes: number(minutes % 60) });
 }
 
 async function backUp() {

@@ -150,9 +150,14 @@ async function branch(id) {
 
 // Editing ----------------------------------------------------------------------------------
 
-function editor(text, saveKey, save, close) {
+// What was written in an editor that was left with Escape, by what it edits.
+const leftWith = new Map();
+
+function editor(text, saveKey, save, close, about) {
   const area = el("textarea", { rows: "1", "aria-label": t("msg.edit") });
-  area.value = area.dataset.was = text;
+  area.dataset.was = text;
+  area.value = leftWith.get(about) ?? text;
+  leftWith.delete(about);
   const grow = () => {
     area.style.height = "auto";
     area.style.height = `${Math.min(area.scrollHeight + 2, innerHeight * 0.5)}px`;
@@ -162,6 +167,7 @@ function editor(text, saveKey, save, close) {
   area.addEventListener("keydown", (e) => {
     if (e.key === "Escape" && !composing(e)) {
       e.stopPropagation();
+      if (area.value.trim() !== text.trim()) leftWith.set(about, area.value);
       close();
     } else if (e.key === "Enter" && (e.ctrlKey || e.metaKey) && !composing(e)) {
       e.preventDefault();
@@ -227,7 +233,7 @@ function editMessage(id) {
     close();
     ask("edit", { turn: id, text }, text, id);
   };
-  node.querySelector(".jv-user").replaceChildren(editor(turn.user, "msg.send", save, close));
+  node.querySelector(".jv-user").replaceChildren(editor(turn.user, "msg.send", save, close, `${id} message`));
 }
 
 function editReply(id) {
@@ -247,7 +253,7 @@ function editReply(id) {
     await refresh();
     toast(t("msg.reply_saved"));
   };
-  host.replaceChildren(editor(turn.reply, "save", save, close));
+  host.replaceChildren(editor(turn.reply, "save", save, close, `${id} reply`));
 }
 
 // Details ----------------------------------------------------------------------------------
@@ -259,7 +265,7 @@ function toggleDetails(id, button) {
   if (old) return old.remove();
   const a = turnOf(id).about;
   const rows = [
-    ["details.version", a.version],
+    ["details.version", a.version === "base" ? t("versions.base") : a.version],
     ["details.model", [a.model, a.quantization, a.engine].filter(Boolean).join(" · ")],
     ["details.speed", a.speed ? t("details.speed_value", { speed: number(a.speed, 1), first: number(a.first_ms) }) : ""],
     ["details.tokens", a.tokens_out ? t("details.tokens_value", { in: number(a.tokens_in), out: number(a.tokens_out), cached: number(a.tokens_cached) }) : ""],

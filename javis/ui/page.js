@@ -145,7 +145,23 @@ function themeMenu(button) {
 
 // Start ------------------------------------------------------------------------------------
 
+// Whether a list of Gradio's was open when a key went down: Escape is the list's then.
+let listOpen = false;
+
+function noteList() {
+  listOpen = Boolean(document.querySelector("[role=listbox]"));
+}
+
+// Gradio's list stays open when the Tab key leaves its field, and lies over what is typed next.
+function closeLeftList({ target }) {
+  if (!target.matches?.("[role=combobox]")) return;
+  setTimeout(() => {
+    if (target !== document.activeElement && target.getAttribute("aria-expanded") === "true") target.dispatchEvent(new FocusEvent("blur"));
+  }, 100);
+}
+
 function onPageKey(e) {
+  if (e.key === "Escape" && listOpen) return;
   if (e.key === "Escape" && !composing(e)) {
     if (document.body.classList.contains("jv-drawer")) closeDrawer();
     else if (document.body.classList.contains("jv-advanced-open")) toggleAdvanced();
@@ -178,6 +194,8 @@ async function start() {
   darkSystem.addEventListener("change", paintTheme);
   Object.assign(document.body.dataset, { tab: "chat", section: "" });
   document.body.classList.toggle("jv-side-hidden", remembered.get("sidebar") === "hidden");
+  addEventListener("keydown", noteList, true);
+  addEventListener("focusout", closeLeftList);
   addEventListener("keydown", onPageKey);
   addEventListener("pagehide", leaveDrafts);
   addEventListener("beforeunload", warnOfLoss);

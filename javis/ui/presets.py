@@ -58,13 +58,12 @@ class Presets:
             def work() -> Json:
                 # All users share the presets.
                 self._edge.admin(request)
-                if not isinstance(name, str) or not name.strip():
-                    raise UserInputError("empty_text", "{what} is empty.", what="The name")
+                named = _named(name)
                 if not isinstance(text, str):
                     raise UserInputError(
                         "not_text", "{what} must be text.", what="The system prompt"
                     )
-                self._preferences.save_preset(name, text)
+                self._preferences.save_preset(named, text)
                 return {"saved": "preset"}
 
             return self._done(language, work, name)
@@ -76,7 +75,7 @@ class Presets:
             def work() -> Json:
                 # All users share the presets.
                 self._edge.admin(request)
-                self._preferences.delete_preset(name if isinstance(name, str) else "")
+                self._preferences.delete_preset(_named(name))
                 return {"saved": "preset_deleted"}
 
             return self._done(language, work, None)
@@ -88,3 +87,9 @@ class Presets:
         if "error" in reply:
             return reply, gr.skip()
         return reply, gr.update(choices=list(self._preferences.presets()), value=value)
+
+
+def _named(name: object) -> str:
+    if not isinstance(name, str) or not name.strip():
+        raise UserInputError("no_preset_name", "Choose a preset first, or write its name.")
+    return name

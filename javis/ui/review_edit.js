@@ -1,5 +1,8 @@
 // Writing the message and the answer that are to be learned.
 
+// What was written in a card that was left with Escape; edited again, it is there.
+const leftEdits = new Map();
+
 function editCard() {
   const whole = R.full.get(row()?.id);
   if (!whole || R.editing) return;
@@ -11,8 +14,9 @@ function editCard() {
     return area;
   };
   const message = whole.prompt.at(-1)?.content ?? "";
-  const draft = R.drafts.get(whole.id);
+  const draft = R.drafts.get(whole.id) ?? leftEdits.get(whole.id);
   R.drafts.delete(whole.id);
+  leftEdits.delete(whole.id);
   const user = box("review.edit_message", draft?.user ?? message);
   const target = box("review.edit_answer", draft?.target ?? whole.target ?? whole.reply);
   const close = () => {
@@ -35,6 +39,7 @@ function editCard() {
   form.addEventListener("keydown", (e) => {
     if (e.key === "Escape" && !composing(e)) {
       e.stopPropagation();
+      if (user.value !== message || target.value !== (whole.target ?? whole.reply)) leftEdits.set(whole.id, { user: user.value, target: target.value });
       close();
     } else if (e.key === "Enter" && (e.ctrlKey || e.metaKey) && !composing(e)) {
       e.preventDefault();

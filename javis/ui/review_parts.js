@@ -21,6 +21,7 @@ function flagsNode(whole) {
 }
 
 function flagSentence(flag) {
+  if (flag.kind === "cut") return t("flag.why_cut");
   const found = flag.kind === "personal" ? flag.detail.split(/[,\s]+/).filter(Boolean).map(personalWord).join(", ") : flag.detail;
   const sentence = t(`flag.why_${flag.kind}`);
   return found ? `${sentence} (${found})` : sentence;
@@ -92,14 +93,18 @@ function pickSimilar(whole, rows) {
 
 // The exact text, as the template renders it, with what is trained on tinted.
 function learnedNode(whole) {
-  const text = el("pre", { class: "jv-learned", tabindex: "0", "aria-label": t("review.learned") });
-  const box = el("details", { class: "jv-learn", "data-act": "learned" }, el("summary", {}, t("review.learned")), el("p", { class: "jv-hint" }, el("mark", { class: "jv-trained" }, t("review.learned_tint")), " ", t("review.learned_hint")), text);
+  // A bad answer without a better one is learned from only as what not to say.
+  const avoided = whole.target === null;
+  const title = t(avoided ? "review.avoided" : "review.learned");
+  const kind = avoided ? "jv-trained jv-avoided" : "jv-trained";
+  const text = el("pre", { class: "jv-learned", tabindex: "0", "aria-label": title });
+  const box = el("details", { class: "jv-learn", "data-act": "learned" }, el("summary", {}, title), el("p", { class: "jv-hint" }, el("mark", { class: kind }, t(avoided ? "review.avoided_tint" : "review.learned_tint")), " ", t(avoided ? "review.avoided_hint" : "review.learned_hint")), text);
   const open = async () => {
     if (!box.open || text.firstChild) return;
     R.learnedOpen = true;
     try {
       const { pieces } = await call("review_text", { turn: whole.id });
-      text.replaceChildren(...pieces.map(([words, trained]) => (trained ? el("mark", { class: "jv-trained" }, words) : el("span", {}, words))));
+      text.replaceChildren(...pieces.map(([words, trained]) => (trained ? el("mark", { class: kind }, words) : el("span", {}, words))));
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
       text.textContent = error.message;

@@ -163,7 +163,10 @@ function renameRow(row) {
   };
   input.addEventListener("keydown", (e) => {
     if (e.key === "Enter" && !composing(e)) end(true);
-    else if (e.key === "Escape" && !composing(e)) end(false);
+    else if (e.key === "Escape" && !composing(e)) {
+      e.stopPropagation();
+      end(false);
+    }
   });
   input.addEventListener("blur", () => end(true));
   node.replaceChildren(input);

@@ -37,8 +37,12 @@ function closePanel(id) {
 // What stands in an open panel, whether it was saved or not.
 const typedIn = (id) => nodeOf(id)?.querySelector(".jv-panel")?.jvTyped();
 
-function openPanel(id, typed = typedIn(id)) {
+// What was typed in a panel that was closed with Escape or its ✕; opened again, it is there.
+const putAside = new Map();
+
+function openPanel(id, typed = typedIn(id) || putAside.get(id)) {
   closePanel(id);
+  putAside.delete(id);
   const turn = turnOf(id);
   const good = turn.feedback?.rating === "good";
   const { reasons = [], comment: said = "", correction = null } = turn.feedback || {};
@@ -79,6 +83,7 @@ function openPanel(id, typed = typedIn(id)) {
     }
   };
   const close = () => {
+    if (panel.jvUnsaved()) putAside.set(id, panel.jvTyped());
     closePanel(id);
     nodeOf(id)?.querySelector('[data-act="note"]')?.focus();
   };
@@ -97,7 +102,8 @@ function openPanel(id, typed = typedIn(id)) {
       close();
     } else if (e.key === "Enter" && e.target === comment && !composing(e)) save();
   });
-  panel.jvUnsaved = () => comment.value.trim() !== said.trim() || area.value.trim() !== (correction ?? turn.reply).trim();
+  const chipsChanged = () => !good && [...chosen].sort().join() !== [...reasons].sort().join();
+  panel.jvUnsaved = () => chipsChanged() || comment.value.trim() !== said.trim() || area.value.trim() !== (correction ?? turn.reply).trim();
   panel.jvTyped = () => ({ reasons: [...chosen], said: comment.value, wanted: area.value, open: wanted.open });
   nodeOf(id).querySelector(".jv-slot").append(panel);
   panel.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });

@@ -46,7 +46,10 @@ function priceFields() {
   const save = async (name, input) => {
     const amount = Number(input.value.replace(",", "."));
     const kept = await attempt(() => call("train_prices", { prices: { [name]: Number.isFinite(amount) ? amount : input.value } }));
-    if (!kept) return;
+    if (!kept) {
+      input.value = String(TR.state.prices[name]);
+      return;
+    }
     TR.state.prices = kept.prices;
     await estimateNow();
   };

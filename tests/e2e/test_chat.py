@@ -151,7 +151,7 @@ def test_branch_and_details(open_page: Open) -> None:
     expect(page.locator("#jv-title")).to_have_text("one (branch)")
     act(last_turn(page), "details").click()
     details = last_turn(page).locator(".jv-details")
-    for word in ("Version", "base", "tokens/s", "Seed", "temperature 0.7"):
+    for word in ("Version", "Base model", "tokens/s", "Seed", "temperature 0.7"):
         expect(details).to_contain_text(word)
 
 

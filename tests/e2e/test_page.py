@@ -274,3 +274,22 @@ def test_a_start_whose_reply_was_lost_asks_again(open_page: Open) -> None:
     page.wait_for_selector("body.jv-booted", timeout=20_000)
     assert boots == 2
     expect(page.locator(".jv-notice")).to_have_count(0)
+
+
+def test_a_list_closes_behind_the_keyboard_and_takes_escape_for_itself(open_page: Open) -> None:
+    page = open_page(user="lists")
+    lists = page.locator("[role=listbox]")
+    page.focus(TEXT)
+    page.keyboard.press("Tab")
+    expect(lists).to_have_count(1)
+    page.keyboard.press("Tab")
+    expect(lists).to_have_count(0)
+    page.click("#jv-tune")
+    expect(page.locator("body")).to_have_class(re.compile("jv-advanced-open"))
+    page.click("#jv-preset input")
+    expect(lists).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(lists).to_have_count(0)
+    expect(page.locator("body")).to_have_class(re.compile("jv-advanced-open"))
+    page.keyboard.press("Escape")
+    expect(page.locator("body")).not_to_have_class(re.compile("jv-advanced-open"))

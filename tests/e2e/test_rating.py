@@ -135,6 +135,32 @@ def test_closing__the_panel_keeps_the_vote_and_the_same_thumb_takes_it_back(
     assert [f.rating for f in history] == ["good", "bad", None]
 
 
+def test_what_is_written_below_an_answer_outlives_escape_and_another_chat(open_page: Open) -> None:
+    page = open_page(user="aside")
+    turn = chat(page, "rate me")
+    act(turn, "bad").click()
+    panel = turn.locator(".jv-panel")
+    panel.get_by_role("button", name="Too long").click()
+    panel.locator("input").fill("half a comment")
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    act(turn, "note").click()
+    expect(panel.locator("input")).to_have_value("half a comment")
+    panel.locator("input").fill("")
+    page.click("#jv-new")
+    page.locator(".jv-open").first.click()
+    expect(panel.get_by_role("button", name="Too long")).to_have_attribute("aria-pressed", "true")
+    panel.locator("header button").click()
+    act(turn, "edit-user").click()
+    page.locator(".jv-editor textarea").fill("half a question")
+    page.keyboard.press("Escape")
+    act(turn, "edit-user").click()
+    expect(page.locator(".jv-editor textarea")).to_have_value("half a question")
+    page.get_by_role("button", name="Cancel").click()
+    act(turn, "edit-user").click()
+    expect(page.locator(".jv-editor textarea")).to_have_value("rate me")
+
+
 def test_thumbs_survive_the_next_answer_a_reload_and_another_conversation(open_page: Open) -> None:
     page = open_page(user="survive")
     first = chat(page, "first")

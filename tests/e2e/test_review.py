@@ -144,10 +144,24 @@ def test_the_other_language_keeps_what_is_written(open_page: Open, rated: Served
     answer.press("Escape")
     expect(card(page)).to_be_visible()
     page.keyboard.press("e")
+    expect(answer).to_have_value("half an answer")
+    page.get_by_role("button", name="Cancel").click()
+    page.keyboard.press("e")
     expect(answer).not_to_have_value("half an answer")
     answer.press("Escape")
     page.keyboard.press("a")
     expect(page.locator(".jv-position")).to_have_text("2 of 4")
+
+
+def test_a_bad_answer_is_not_shown_as_what_is_learned(open_page: Open, tmp_path: Path) -> None:
+    with serve(tmp_path, scripted()) as one:
+        rows = [talk("capital of Australia?", "Sydney.", "bad")]
+        one.services.library.bring_in("local", {"conversations": rows})
+        page = open_page("#review", server=one)
+        learned = page.locator("[data-act=learned]")
+        expect(learned.locator("summary")).to_have_text("What the model would avoid")
+        learned.locator("summary").click()
+        expect(learned.locator(".jv-learned .jv-avoided")).to_have_text("Sydney.")
 
 
 def test_a_day_is_the_readers_own(open_page: Open, tmp_path: Path) -> None:

@@ -10,6 +10,27 @@ from javis.core.evaluation import Likelihood
 from javis.core.types import Chunk, EngineInfo, Message, SamplingParams, Version
 
 
+class GivingWay(threading.Event):
+    """The `stop` of work that nobody sits and waits for.
+
+    An engine that cannot answer several versions at once may break such an answer off for another
+    request (`cancelled`, without `stop` being set); whoever asked asks again.
+    """
+
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        super().__init__()
+        self._stop = stop or threading.Event()
+
+    def is_set(self) -> bool:
+        return self._stop.is_set()
+
+    def set(self) -> None:
+        self._stop.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._stop.wait(timeout)
+
+
 class Engine(Protocol):
     """A loaded base model that answers, with any of the adapter versions it was given.
 

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 from javis.core.errors import EngineError
+from javis.core.protocols import GivingWay
 from javis.core.types import Chunk, Ended, SamplingParams, Timings
 from javis.engine.llamacpp_server import NativeServer
 from javis.engine.output import HideControl
@@ -106,7 +107,9 @@ class Answer:
         return self._stopping()
 
     def _stopping(self) -> bool:
-        return self._stop.is_set() or self._abandoned.is_set() or self._server.stopped.is_set()
+        if self._stop.is_set() or self._abandoned.is_set() or self._server.stopped.is_set():
+            return True
+        return isinstance(self._stop, GivingWay) and self._server.others_wait(self._request)
 
     def _last(self, finish: Ended, event: Mapping[str, Any], text: str) -> Chunk:
         if self._server.stopped.is_set():

@@ -117,6 +117,10 @@ class NativeServer:
             if place is not None:
                 self._native.handle_completions(request | {"id_slot": place}, callback)
 
+    def others_wait(self, request: dict[str, Any]) -> bool:
+        """Whether a request with other adapters waits for this one to end."""
+        return self._places.others_wait(tuple(lora["scale"] for lora in request["lora"]))
+
     def tokenize(self, text: str) -> list[int]:
         body = {"content": text, "add_special": False, "parse_special": False}
         request = urllib.request.Request(  # noqa: S310 - the server's own address

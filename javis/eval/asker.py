@@ -10,8 +10,8 @@ from typing import Protocol
 
 from javis.core.errors import EngineError
 from javis.core.evaluation import Asker, Likelihood
-from javis.core.protocols import Engine
-from javis.core.types import BASE, Message, SamplingParams
+from javis.core.protocols import Engine, GivingWay
+from javis.core.types import BASE, Chunk, Message, SamplingParams
 
 SEED = 20_260
 """Greedy answers need none, but an engine that is asked for one stays repeatable."""
@@ -47,15 +47,21 @@ class EngineAsker:
         sampling = SamplingParams(
             temperature=0, top_p=1, max_tokens=max_tokens, seed=SEED, stop=tuple(stop)
         )
-        text = ""
-        with self.place():
-            for chunk in self.engine.stream(messages, sampling, self.version, self.stop):
-                text += chunk.text
-                if chunk.timings is not None:
-                    self.tokens += chunk.timings.completion_tokens
-                if chunk.finish == "cancelled":
-                    raise EngineError("stopped", "It was stopped.")
-        return text
+        while True:
+            text, last = "", Chunk()
+            with self.place():
+                for last in self.engine.stream(messages, sampling, self.version, self._stop):
+                    text += last.text
+            if last.finish != "cancelled":
+                self.tokens += last.timings.completion_tokens if last.timings else 0
+                return text
+            if self._stop.is_set():
+                raise EngineError("stopped", "It was stopped.")
+            # It gave way to somebody's chat with another version: once more from the beginning.
+
+    @property
+    def _stop(self) -> GivingWay:
+        return GivingWay(self.stop)
 
     def likelihood(self, prompt: Sequence[Message] | str, answer: str) -> Likelihood:
         with self.place():

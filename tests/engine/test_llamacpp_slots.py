@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from javis.core.types import BASE, Message, SamplingParams, Version
 from javis.engine.catalog import EMBEDDED
 from javis.engine.llamacpp import LlamaCppEngine
 from javis.engine.llamacpp_slots import Places
+from javis.eval.asker import EngineAsker
 from javis.versions.gguf import convert
 
 NO_ADAPTER = (0.0,)
@@ -88,6 +90,35 @@ def test_waiting_ends_when_it_is_stopped() -> None:
     assert placed(places, [1]) == 0
 
 
+def test_other_adapters_wait_for_those_that_run_and_nobody_passes_them() -> None:
+    places = Places(3)
+    began: list[str] = []
+    go = {name: threading.Event() for name in ("other", "late")}
+
+    def ask(name: str, adapters: tuple[float, ...]) -> None:
+        with places.take([1], adapters, never):
+            began.append(name)
+            go[name].wait(10)
+
+    threads = []
+    with places.take([1], NO_ADAPTER, never), places.take([2], NO_ADAPTER, never):
+        assert not places.others_wait(NO_ADAPTER)
+        for name, adapters in (("other", WITH_ADAPTER), ("late", NO_ADAPTER)):
+            threads.append(threading.Thread(target=ask, args=(name, adapters)))
+            threads[-1].start()
+            threads[-1].join(0.3)
+        assert began == [] and places.others_wait(NO_ADAPTER) and places.others_wait(WITH_ADAPTER)
+    threads[0].join(0.3)
+    assert began == ["other"]
+    go["other"].set()
+    threads[1].join(0.3)
+    assert began == ["other", "late"]
+    go["late"].set()
+    for thread in threads:
+        thread.join(5)
+    assert places.rest(0) and not places.others_wait(NO_ADAPTER)
+
+
 @pytest.fixture
 def engine(embedded_gguf: Path, tmp_path: Path) -> Iterator[LlamaCppEngine]:
     folder = write_random_version(tmp_path, "v1.0", EMBEDDED)
@@ -123,6 +154,40 @@ def test_no_version_answers_from_what_another_one_read(engine: LlamaCppEngine) -
         ask(name, version)
     assert ask("xray", "v1.0") < 10  # what every prompt begins with
     assert ask("xray", "v1.0") > 100
+
+
+def test_a_chat_with_another_version_need_not_wait_for_an_evaluation(
+    engine: LlamaCppEngine,
+) -> None:
+    """llama.cpp goes on with the adapter it works for as long as any request has it."""
+    question = [Message("user", "Write a long story about a dog.")]
+    stop = threading.Event()
+    replies: list[str] = []
+    written: list[int] = []
+
+    def evaluate() -> None:
+        while not stop.is_set():
+            asker = EngineAsker(engine, "v1.0")
+            replies.append(asker.reply(question, max_tokens=60))
+            written.append(asker.tokens)
+
+    working = [threading.Thread(target=evaluate) for _ in range(2)]
+    for thread in working:
+        thread.start()
+    while not replies:
+        time.sleep(0.05)
+    sampling = SamplingParams(temperature=0, max_tokens=4)
+    started = len(replies)
+    for _ in range(3):
+        list(engine.stream(question, sampling, BASE))
+    assert len(replies) <= started + 2, "they gave way"
+    while len(replies) <= started + 2:
+        time.sleep(0.05)
+    stop.set()
+    for thread in working:
+        thread.join(60)
+    # An answer that gave way is written again from its beginning, and counted once.
+    assert set(written) == {60} and min(map(len, replies)) > 100
 
 
 def test_versions_that_are_there_at_the_start_need_no_second_server(

@@ -891,7 +891,7 @@ def test_nothing_stays_of_a_run_that_made_no_version(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as dying:
-        dying.setattr(site.store.jobs, "remove", dies)
+        dying.setattr(site.store.jobs, "discard", dies)
         with pytest.raises(KeyboardInterrupt):
             site.training.discard(job.id)
     # A listed run without files can be forgotten again; files of no run would stay for good.

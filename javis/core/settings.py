@@ -20,7 +20,11 @@ class Settings(BaseSettings):
     """Every setting has one home here; docs/settings.md is made from this class."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", populate_by_name=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
     )
 
     host: str = Field(

@@ -7,6 +7,7 @@ header is read with caps, and every number must be finite before a library sees 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -325,6 +326,12 @@ def check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
         bits = data[tensor.start : tensor.end].view(kind)
         if bool(((bits & exponent) == exponent).any()):
             raise broken("The tensor {name} holds a value that is no number.", name=name)
+
+
+def bare_sha256(weights_sha256: str, config: bytes) -> str:
+    """What tells a bare adapter folder from others. Nothing holds its two files together as a
+    manifest does: whoever edits the configuration has another adapter."""
+    return hashlib.sha256(weights_sha256.encode() + config).hexdigest()
 
 
 def check_adapter(folder: Path) -> Adapter:

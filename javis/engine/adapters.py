@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from javis.core.errors import VersionError
 from javis.core.types import Version
-from javis.engine.adapter import Adapter, check_adapter
+from javis.engine.adapter import CONFIG, Adapter, bare_sha256, check_adapter
 from javis.engine.models import made_for
 
 if TYPE_CHECKING:
@@ -208,9 +208,11 @@ def _read(adapter: Adapter, version: Version) -> dict[str, torch.Tensor]:
 
     try:
         data = adapter.weights.read_bytes()
+        config = (adapter.folder / CONFIG).read_bytes()
     except OSError as error:
         raise _refuse("It cannot be read: {why}.", why=error.strerror) from error
-    if version.sha256 and hashlib.sha256(data).hexdigest() != version.sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if version.sha256 not in (None, digest, bare_sha256(digest, config)):
         raise _refuse("Its weights changed since they were checked.")
     return load(data)
 

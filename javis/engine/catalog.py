@@ -417,9 +417,12 @@ def _shaped(model: BaseModel, folder: Path) -> BaseModel:
         embedding = int(config["vocab_size"]) * int(config["hidden_size"])
         weights = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
         kind = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+        width: float = 4 if kind == "float32" else 2
+        if quantized := config.get("quantization_config"):
+            width = 1 if quantized.get("load_in_8bit") else 0.5
         return replace(
             model,
-            parameters=weights // (4 if kind == "float32" else 2) or model.parameters,
+            parameters=int(weights / width) or model.parameters,
             context=int(config["max_position_embeddings"]),
             layers=int(config["num_hidden_layers"]),
             kv_heads=int(config.get("num_key_value_heads") or heads),

@@ -101,6 +101,14 @@ def dense_copy(gguf_path: Path, out_dir: Path, dtype: str = "float32") -> Path:
             folder=out_dir,
         )
     header = read_header(gguf_path)
+    if int(header.fields.get("split.count") or 1) > 1:
+        # transformers would fill in what the other parts hold with random numbers.
+        raise EngineError(
+            "gguf_split",
+            "{name} is one of several parts: JAVIS chats with such a model, but cannot train it. "
+            "Merge the parts first (llama-gguf-split --merge).",
+            name=gguf_path.name,
+        )
     try:
         with atomic_folder(out_dir) as temporary:
             _save_dense(gguf_path, temporary, dtype, header.context_tokens)

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from javis.core.errors import EngineError
-from javis.engine.files import atomic_file, fsync_dir, sha256_file, sha256_stamped
+from javis.engine.files import atomic_file, fsync_dir, fsync_file, sha256_file, sha256_stamped
 
 Say = Callable[[str], None]
 
@@ -181,6 +181,9 @@ def fetch_hub(hub_id: str, target: Path, say: Say, *, pattern: str | None = None
         shutil.rmtree(part / ".cache", ignore_errors=True)
         source = {"hub_id": hub_id, "revision": revision}
         (part / "javis-source.json").write_text(json.dumps(source), "utf-8")
+        for file in part.rglob("*"):
+            if file.is_file():
+                fsync_file(file)
         part.rename(target)
         fsync_dir(target.parent)
     return target
@@ -191,6 +194,7 @@ def _download(hub_id: str, part: Path, say: Say, pattern: str | None) -> str:
     from huggingface_hub import HfApi, hf_hub_download  # heavy: httpx
     from huggingface_hub.errors import (  # type: ignore[attr-defined]
         HfHubHTTPError,
+        HFValidationError,
         HTTPError,  # of whichever httpx it was built on
         LocalEntryNotFoundError,
         XetDownloadError,
@@ -201,13 +205,15 @@ def _download(hub_id: str, part: Path, say: Say, pattern: str | None) -> str:
         sizes = {f.rfilename: f.size or 0 for f in info.siblings or ()}
         wanted = wanted_files(list(sizes), pattern)
         total = sum(sizes[name] for name in wanted)
-        _require_space(part.parent, total)
+        _require_space(part.parent, max(0, total - _folder_bytes(part)))
         say(f"Fetching {hub_id} ({total / 1e9:.1f} GB) …")
         with _progress(part, total, say):
             for name in wanted:
                 hf_hub_download(hub_id, name, revision=info.sha, local_dir=part)
     except HfHubHTTPError as error:
         raise _hub_failure(hub_id, error.response.status_code) from None
+    except HFValidationError:
+        raise _hub_failure(hub_id, 404) from None
     except (HTTPError, LocalEntryNotFoundError, XetDownloadError, TimeoutError) as error:
         raise _hub_failure(hub_id, 0) from error
     return str(info.sha)

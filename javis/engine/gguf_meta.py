@@ -7,6 +7,7 @@ from pathlib import Path
 
 from javis.core.errors import EngineError
 from javis.engine.gguf_header import read_header
+from javis.engine.template import is_marker
 
 _CONTROL, _USER_DEFINED = 3, 4
 """`llama_token_type` in llama.h."""
@@ -23,7 +24,7 @@ class GgufMeta:
     bos_token: str
     eos_token: str
     control_tokens: dict[str, int]
-    """Literal and id of the control and user-defined tokens."""
+    """Literal and id of the control tokens and of those user-defined ones that are markers."""
     user_defined: tuple[str, ...]
     """Those of them that llama.cpp finds even in plain text."""
     key_length: int
@@ -36,7 +37,8 @@ def read_gguf_meta(path: Path) -> GgufMeta:
     fields = header.fields
     tokens, types = fields.get(_TOKENS), fields.get(_TYPES, [])
     template = fields.get("tokenizer.chat_template")
-    if not tokens or not template or len(types) > len(tokens):
+    texts = isinstance(tokens, list) and all(isinstance(token, str) for token in tokens)
+    if not tokens or not texts or not template or len(types) > len(tokens):
         raise EngineError(
             "no_chat_template",
             "{path} has no tokenizer or no chat template: it is not a chat model.",
@@ -47,14 +49,16 @@ def read_gguf_meta(path: Path) -> GgufMeta:
         index = fields.get(f"tokenizer.ggml.{name}_token_id")
         return tokens[index] if isinstance(index, int) and 0 <= index < len(tokens) else ""
 
-    special = (_CONTROL, _USER_DEFINED)
+    added = [i for i, kind in enumerate(types) if kind == _USER_DEFINED and is_marker(tokens[i])]
+    control = [i for i, kind in enumerate(types) if kind == _CONTROL]
+    file_type = fields.get("general.file_type")
     return GgufMeta(
-        file_type=int(fields.get("general.file_type", -1)),
+        file_type=file_type if isinstance(file_type, int) else -1,
         context_tokens=header.context_tokens or 4096,
         chat_template=str(template),
         bos_token=named("bos"),
         eos_token=named("eos"),
-        control_tokens={tokens[i]: i for i, kind in enumerate(types) if kind in special},
-        user_defined=tuple(tokens[i] for i, kind in enumerate(types) if kind == _USER_DEFINED),
+        control_tokens={tokens[i]: i for i in sorted((*control, *added))},
+        user_defined=tuple(tokens[i] for i in added),
         key_length=header.key_length,
     )

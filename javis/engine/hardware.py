@@ -96,6 +96,9 @@ def _memory_limit(cgroup: Path) -> tuple[int | None, int]:
 
 def _nvidia() -> tuple[str | None, int, int]:
     """(name, total, free) of the NVIDIA card with the most free memory."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and visible.strip() in ("", "-1"):
+        return None, 0, 0  # hidden on purpose
     query = ["nvidia-smi", "--query-gpu=name,memory.total,memory.free"]
     try:
         done = subprocess.run(

@@ -16,7 +16,7 @@ from typing import Any
 
 from javis.core.errors import EngineError
 from javis.engine.kormo import MODEL_TYPE, RENAMED, kormo_classes
-from javis.engine.template import ChatTemplate, remember_short
+from javis.engine.template import ChatTemplate, is_marker, remember_short
 from javis.engine.waiting import let_threads_rest
 
 _CONFIG_BYTES = 1 << 20
@@ -247,9 +247,8 @@ class HfTokenizer:
         if backend is None:
             raise EngineError("no_fast_tokenizer", "This model has no fast tokenizer.")
         added = tokenizer.added_tokens_decoder.items()
-        # Some models add runs of blanks as tokens: those are text like any other.
         self.control_tokens: Mapping[str, int] = {
-            t.content: i for i, t in added if t.special or t.content.startswith(("<", "["))
+            t.content: i for i, t in added if t.special or is_marker(t.content)
         }
         self.control_ids = frozenset(self.control_tokens.values())
         self.size = len(tokenizer)

@@ -8,6 +8,7 @@ weights of a large one are shared through mmap) while older answers finish on th
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -58,6 +59,8 @@ class LlamaCppEngine:
         self._closed = False
         self._torn: set[int] = set()
         """Tokens that are part of a character, as far as they were met."""
+        self._servers: weakref.WeakSet[NativeServer] = weakref.WeakSet()
+        """Also those that were replaced and still write an answer."""
         self._server, self._adapters = self._first(self._files(versions)[0])
         self._tokenizer = LlamaTokenizer(self._meta, self._server)
         self._template = ChatTemplate(
@@ -142,7 +145,9 @@ class LlamaCppEngine:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            self._server.close()
+            servers = list(self._servers)
+        for server in servers:
+            server.close()
 
     def _files(self, versions: Sequence[Version]) -> tuple[dict[str, Path], dict[str, str]]:
         """The adapter files to serve, by version; and why others are none."""
@@ -165,7 +170,7 @@ class LlamaCppEngine:
         return self._start({}), {}
 
     def _start(self, adapters: Mapping[str, Path]) -> NativeServer:
-        return NativeServer(
+        server = NativeServer(
             self._path,
             adapters,
             context=self._context,
@@ -173,6 +178,8 @@ class LlamaCppEngine:
             threads=self._threads,
             key_length=self._meta.key_length,
         )
+        self._servers.add(server)
+        return server
 
 
 def _quantization_name(file_type: int) -> str:

@@ -25,8 +25,11 @@ class HideControl:
     def feed(self, text: str) -> str:
         """The part of the text so far that is certain."""
         text = self._held + text
-        for literal in self._literals:
-            text = text.replace(literal, "")
+        before = None
+        while text != before:  # what is left over may spell one out again
+            before = text
+            for literal in self._literals:
+                text = text.replace(literal, "")
         keep = self._open_length(text)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

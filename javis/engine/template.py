@@ -49,6 +49,15 @@ class Tokenizer(Protocol):
         ...
 
 
+_HTML = re.compile(r"</?(?!think)[a-z]+[1-6]?/?>")
+
+
+def is_marker(literal: str) -> bool:
+    """Whether a token that a vocabulary only adds, without calling it special, structures a chat
+    or an answer (`<think>`, `<tool_call>`). Blanks and tags of HTML are text like any other."""
+    return literal.startswith(("<", "[")) and not _HTML.fullmatch(literal)
+
+
 def remember_short(encode: Callable[[str], tuple[int, ...]]) -> Callable[[str], tuple[int, ...]]:
     """`encode` with a memory: earlier messages of a conversation come again with every turn.
 
@@ -170,10 +179,12 @@ class ChatTemplate:
                     "The model's chat template refuses this conversation: {error}",
                     error=error,
                 ) from None
-            # Some models (Gemma) know no system message: it opens the first user message instead.
-            first = Message(messages[1].role, f"{messages[0].content}\n\n{messages[1].content}")
-            return self.spans([first, *messages[2:]], add_generation_prompt=add_generation_prompt)
+            # Some models (Gemma) know no system message.
+            return self.spans(_folded(messages), add_generation_prompt=add_generation_prompt)
         pieces = re.split(rf"\ue000{nonce}:(\d+)\ue001", rendered)
+        if len(messages) > 1 and messages[0].role == "system" and "0" not in pieces[1::2]:
+            # Others (Phi 3) leave it out without a word.
+            return self.spans(_folded(messages), add_generation_prompt=add_generation_prompt)
         return [
             (contents[int(piece)], True) if i % 2 else (piece, False)
             for i, piece in enumerate(pieces)
@@ -214,6 +225,12 @@ class ChatTemplate:
         behind = "".join(text for text, _ in pieces[last + 1 :])
         found = self._control.search(behind)
         return found.group() if found else eos_token
+
+
+def _folded(messages: Sequence[Message]) -> list[Message]:
+    """The system message as the opening of the first user message."""
+    first = Message(messages[1].role, f"{messages[0].content}\n\n{messages[1].content}")
+    return [first, *messages[2:]]
 
 
 class _Bounded(ImmutableSandboxedEnvironment):

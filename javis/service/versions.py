@@ -97,7 +97,10 @@ class VersionService:
     def notice(self) -> str | None:
         """Why another version answers than was chosen, in English; None when all is well."""
         if self._pinned:
-            return None
+            why = self.refused.get(self._pinned.name)
+            if why is None:
+                return None
+            return f"{self._pinned.name} cannot answer: {why} The base model answers."
         chosen = self._registry.resolve_current()
         if chosen.name != BASE and self.current() == BASE:
             why = self.refused.get(chosen.name, "It is being loaded.")

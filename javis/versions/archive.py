@@ -33,7 +33,8 @@ _IGNORED = {
 }
 """What PEFT, TRL and JAVIS put beside an adapter; it is left in the archive, unread."""
 _CODE = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".pyc", ".so", ".joblib")
-_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
+_FOLDER = re.compile(r"\w[\w ()+,.~-]{0,99}")
+"""Names are compared and shown, never used for a file."""
 _MAX_ENTRIES = 64
 _DIRECTORY_BYTES = 64 * _KIB
 _END = struct.Struct("<4s4H2LH")
@@ -99,6 +100,8 @@ def _wanted(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         if key in seen:
             raise refuse("it holds '{name}' twice.", name=_shown(entry))
         seen.add(key)
+        if parts[0] == "__MACOSX" or parts[-1] in (".DS_Store", "Thumbs.db"):
+            continue  # what computers put beside files by themselves
         if not all(_FOLDER.fullmatch(part) or part in _IGNORED for part in parts):
             raise refuse("it holds the name '{name}'.", name=_shown(entry))
         if entry.orig_filename.endswith("/"):

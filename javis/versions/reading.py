@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from javis.engine.adapter import (
     CONFIG,
     WEIGHTS,
     Adapter,
+    bare_sha256,
     broken,
     check_adapter,
     check_finite,
@@ -49,15 +49,11 @@ class Reader:
             return _damaged(folder, broken("It cannot be read: {why}.", why=error.strerror))
 
     def adapter(self, folder: Path) -> Version:
-        """A bare adapter folder, named after it, without a base model to compare.
-
-        Nothing holds its files together as a manifest does: whoever edits the configuration has
-        another adapter, so its sha256 is of both files.
-        """
+        """A bare adapter folder, named after it, without a base model to compare."""
         try:
             version = self._whole(folder, check_adapter(folder), {"base_model": ""})
-            both = (version.sha256 or "").encode() + (folder / CONFIG).read_bytes()
-            return replace(version, sha256=hashlib.sha256(both).hexdigest())
+            sha256 = bare_sha256(version.sha256 or "", (folder / CONFIG).read_bytes())
+            return replace(version, sha256=sha256)
         except VersionError as error:
             return _damaged(folder, error)
         except OSError as error:

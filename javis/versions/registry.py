@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 from collections.abc import Hashable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,6 +75,11 @@ class Registry:
                 path=folder,
                 why=version.damaged,
             )
+        if folder.parent != self._dir.resolve() and (
+            version.name == BASE or NAME.fullmatch(version.name)
+        ):
+            # It must pass neither for the base nor for one of these versions.
+            return replace(version, name=f"{version.name}-adapter")
         return version
 
     def metadata(self, name: str) -> dict[str, Any]:

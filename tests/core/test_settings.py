@@ -75,3 +75,10 @@ def test_a_folder_in_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", str(tmp_path))
     found = Settings(_env_file=None, data_dir=Path("~/mine")).absolute(Path("/elsewhere"))  # type: ignore[call-arg]
     assert found.data_dir == tmp_path / "mine"
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("ADAPTER_PATH", "JAVIS_MODEL", "QUANTIZATION", "JAVIS_PORT", "JAVIS_DATA_DIR"):
+        monkeypatch.setenv(name, "")
+    (tmp_path / ".env").write_text("JAVIS_HOST=\n")
+    assert settings_from() == Settings(_env_file=None).absolute()  # type: ignore[call-arg]

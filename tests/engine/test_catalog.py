@@ -463,6 +463,7 @@ def test_a_hub_model_comes_whole_and_without_code(hub: str, tmp_path: Path) -> N
 
 def test_hub_failures_are_said_plainly(hub: str, tmp_path: Path) -> None:
     assert "hub_unknown" in ask_hub(hub, "org/none", tmp_path / "none")
+    assert "hub_unknown" in ask_hub(hub, "org/bar--baz", tmp_path / "odd")
     assert "hub_gated" in ask_hub(hub, "org/gated", tmp_path / "gated")
     out = ask_hub("http://127.0.0.1:9", "org/tiny", tmp_path / "tiny")
     assert out.startswith("False\n")
@@ -533,3 +534,27 @@ def test_a_dense_copy_is_made_once_and_belongs_to_its_file(
     with pytest.raises(EngineError, match="made from another model file"):
         catalog.dense_copy(base, out)
     assert sorted(p.name for p in tmp_path.iterdir() if p.name.endswith(".part")) == []
+
+
+def test_a_part_of_a_model_is_not_taken_for_the_whole(tmp_path: Path) -> None:
+    import gguf
+
+    path = tmp_path / "model-00001-of-00002.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_uint16("split.count", 2)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(EngineError, match="one of several parts"):
+        catalog.dense_copy(path, tmp_path / "dense")
+    assert not (tmp_path / "dense").exists()
+
+
+def test_a_folder_in_four_bits_is_as_large_as_its_file(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    config = SHAPE | {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes(bytes(20_000))
+    choice = catalog.resolve(settings(tmp_path, model=str(folder)), CARD, never)
+    assert choice.model.parameters == 40_000

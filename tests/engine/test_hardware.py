@@ -79,3 +79,17 @@ def test_a_container_s_share_counts(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max\n")
     assert hardware._memory_limit(tmp_path) == (None, 0)
     assert hardware._memory_limit(tmp_path / "none") == (None, 0)
+
+
+@pytest.mark.parametrize("hidden", ["", "-1"])
+def test_a_card_that_is_hidden_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hidden: str
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'RTX 4090, 24564, 24000'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert hardware._nvidia()[0] == "RTX 4090"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    assert hardware._nvidia() == (None, 0, 0)

@@ -190,6 +190,18 @@ def test_a_chat_with_another_version_need_not_wait_for_an_evaluation(
     assert set(written) == {60} and min(map(len, replies)) > 100
 
 
+def test_closing_ends_an_answer_of_a_replaced_server_too(engine: LlamaCppEngine) -> None:
+    long = [Message("user", "Write a long story about a dog.")]
+    chunks = engine.stream(long, SamplingParams(temperature=0, max_tokens=500), "v1.0")
+    while not next(chunks).text:
+        pass
+    engine.use_versions([])
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        for _ in chunks:
+            pass
+
+
 def test_versions_that_are_there_at_the_start_need_no_second_server(
     embedded_gguf: Path, tmp_path: Path
 ) -> None:

@@ -20,3 +20,8 @@ def test_ordinary_text_comes_through_whole() -> None:
     hide = HideControl(LITERALS)
     text = "a < b, <|im_pressed, <html> |im_end|>"
     assert "".join(hide.feed(c) for c in text) + hide.flush() == text
+
+
+def test_what_is_left_over_spells_nothing_out_again() -> None:
+    hide = HideControl(["<|im_end|>"])
+    assert hide.feed("a<|im_<|im_end|>end|>b") + hide.flush() == "ab"

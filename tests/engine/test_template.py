@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from javis.core.errors import EngineError
 from javis.core.types import Message
-from javis.engine.template import ChatTemplate, remember_short
+from javis.engine.template import ChatTemplate, is_marker, remember_short
 
 CHATML = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + "
@@ -97,6 +97,26 @@ def test_a_template_without_system_role_gets_it_in_the_first_message() -> None:
         [Message("system", "Be kind"), Message("user", "hi")]
     )
     assert read_back(ids) == [1000008, 1000006, "user\nBe kind\n\nhi", 1000007, "\n"]
+
+
+def test_a_template_that_leaves_the_system_message_out_gets_it_there_too() -> None:
+    phi = (
+        "{% for m in messages %}{% if m['role'] != 'system' %}<|im_start|>{{ m['role'] }}\n"
+        "{{ m['content'] }}<|im_end|>{% endif %}{% endfor %}"
+    )
+    ids = chat(phi).encode([Message("system", "Be kind"), Message("user", "hi")])
+    assert read_back(ids) == [1000001, "user\nBe kind\n\nhi", 1000002]
+
+
+@pytest.mark.parametrize(
+    ("literal", "marker"),
+    [
+        *((t, True) for t in ("<think>", "</think>", "<tool_call>", "<|im_sep|>", "[INST]")),
+        *((t, False) for t in ("<h1>", "</table>", "<br/>", "<b>", "\n\n", "    ", "word")),
+    ],
+)
+def test_html_and_blanks_of_a_vocabulary_are_text(literal: str, marker: bool) -> None:
+    assert is_marker(literal) is marker
 
 
 def test_a_broken_template_is_refused_in_plain_words() -> None:

@@ -20,6 +20,7 @@ from javis.core.errors import ContextOverflow, EngineError, UserInputError
 from javis.core.types import Chunk, Message, SamplingParams, Version
 from javis.engine import adapters
 from javis.engine.transformers import TransformersEngine
+from javis.versions.registry import Registry
 from tests.engine import transformers_tiny as tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
@@ -490,6 +491,21 @@ def test_a_retrained_version_of_the_same_name_is_loaded_anew(
     other = say(fresh, "v1.0")
     fresh.use_versions([first])
     assert say(fresh, "v1.0") == one != other
+
+
+def test_a_bare_adapter_folder_is_served(
+    qwen2: Path, tmp_path: Path, fresh: TransformersEngine
+) -> None:
+    version = tiny.make_version(tmp_path / "made", "v1.0", qwen2, "lora", seed=3)
+    folder = tmp_path / "mine"
+    shutil.copytree(Path(version.path or "") / "adapter", folder)
+    bare = Registry(tmp_path / "models").from_path(folder)
+    assert fresh.use_versions([bare]) == {}
+    assert say(fresh, "mine") != say(fresh)
+    config = folder / "adapter_config.json"
+    config.write_text(config.read_text().replace('"lora_alpha": ', '"lora_alpha": 1'))
+    again = dataclasses.replace(bare, name="edited")
+    assert "changed" in fresh.use_versions([again])["edited"]
 
 
 def test_adapters_that_cannot_be_served_are_refused_with_the_reason(

@@ -70,14 +70,20 @@ def left(publisher: Publisher) -> list[str]:
     return [str(p) for p in found if p.name != ".lock"]
 
 
-@pytest.mark.parametrize("form", ["{}", "my adapter/{}", "v1.4/adapter/{}", "adapter/{}"])
+@pytest.mark.parametrize(
+    "form", ["{}", "my adapter (1)/{}", "내 어댑터/{}", "v1.4/adapter/{}", "adapter/{}"]
+)
 def test_a_zip_in_any_usual_form_is_taken_in(
     publisher: Publisher, files: dict[str, bytes], form: str
 ) -> None:
     data = {form.format(name): data for name, data in files.items()}
     top = form.partition("/")[0]
     folder = "" if top in ("{}", "adapter") else f"{top}/"
-    version = take_in(publisher, packed(data | {f"{folder}README.md": b"# hello"}))
+    beside = {f"{folder}README.md": b"# hello", f"{folder}.DS_Store": b"mac"}
+    beside |= {
+        f"__MACOSX/{name.rpartition('/')[0]}/._{name.rpartition('/')[2]}": b"" for name in data
+    }
+    version = take_in(publisher, packed(data | beside))
     assert version.name == "v1.0"
     assert version.damaged is None
     assert version.base_model == MODEL

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -473,6 +474,19 @@ def test_from_path_takes_a_version_or_a_bare_adapter(models: Path) -> None:
     for path in (folder, folder / "adapter", models / "nothing"):
         with pytest.raises(VersionError, match="cannot be used"):
             registry.from_path(path)
+
+
+def test_an_adapter_from_elsewhere_passes_for_no_other_version(
+    models: Path, tmp_path: Path
+) -> None:
+    make_version(models, "v1.0")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    make_version(elsewhere, "v1.0")
+    shutil.copytree(elsewhere / "v1.0" / "adapter", elsewhere / "base")
+    registry = Registry(models)
+    assert registry.from_path(elsewhere / "v1.0").name == "v1.0-adapter"
+    assert registry.from_path(elsewhere / "base").name == "base-adapter"
 
 
 def test_the_registry_needs_no_heavy_library() -> None:

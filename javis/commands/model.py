@@ -33,8 +33,7 @@ def token_counter(folder: Path) -> CountTokens:
 
     @cache
     def template() -> ChatTemplate:
-        words = read_words(folder)
-        return ChatTemplate(words.chat_template, words.tokenizer, words.bos_token, words.eos_token)
+        return read_words(folder).template()
 
     return lambda messages: len(template().encode(messages))
 

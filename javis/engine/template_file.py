@@ -28,4 +28,4 @@ class _Literals:
         self.control_tokens = control_tokens
 
     def encode_text(self, text: str) -> list[int]:
-        raise NotImplementedError
+        raise NotImplementedError  # only what renders is read of the model, no vocabulary

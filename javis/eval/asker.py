@@ -47,21 +47,18 @@ class EngineAsker:
         sampling = SamplingParams(
             temperature=0, top_p=1, max_tokens=max_tokens, seed=SEED, stop=tuple(stop)
         )
+        gives_way = GivingWay(self.stop)
         while True:
             text, last = "", Chunk()
             with self.place():
-                for last in self.engine.stream(messages, sampling, self.version, self._stop):
+                for last in self.engine.stream(messages, sampling, self.version, gives_way):
                     text += last.text
             if last.finish != "cancelled":
                 self.tokens += last.timings.completion_tokens if last.timings else 0
                 return text
-            if self._stop.is_set():
+            if gives_way.is_set():
                 raise EngineError("stopped", "It was stopped.")
             # It gave way to somebody's chat with another version: once more from the beginning.
-
-    @property
-    def _stop(self) -> GivingWay:
-        return GivingWay(self.stop)
 
     def likelihood(self, prompt: Sequence[Message] | str, answer: str) -> Likelihood:
         with self.place():

@@ -95,9 +95,7 @@ class Schedule:
         discarded = self._store.jobs.discarded()
         if job is None or (discarded and discarded.created_at > job.created_at):
             return discarded
-        known = self._training.approved_at(job.id)
-        turns = None if known is None else tuple(known)
-        return Began(job.created_at, turns, int(job.data.get("approved", 0)))
+        return Began.of(job, self._training.approved_at(job.id))
 
     @staticmethod
     def _new(approved: set[str], last: Began | None) -> int:

@@ -31,6 +31,11 @@ class Began:
     """The turns that were approved; None when only their number is known."""
     count: int
 
+    @classmethod
+    def of(cls, job: TrainJob, approved: Iterable[str] | None) -> Began:
+        turns = None if approved is None else sorted(approved)
+        return cls(job.created_at, turns, int(job.data.get("approved", 0)))
+
 
 class JobStore:
     """Every change is one commit, so that a crash leaves the row before it or the row after."""
@@ -96,9 +101,7 @@ class JobStore:
             later = [o.created_at for o in self.all() if not o.dry_run and o.id != job_id]
             later += [known.created_at] if known else []
             if not job.dry_run and all(at <= job.created_at for at in later):
-                turns = None if approved is None else sorted(approved)
-                began = Began(job.created_at, turns, int(job.data.get("approved", 0)))
-                self._meta.set(_DISCARDED, asdict(began))
+                self._meta.set(_DISCARDED, asdict(Began.of(job, approved)))
             with self._db.change() as change:
                 change.remove(JOBS, [self._find(job_id)[0]])
 

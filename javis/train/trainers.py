@@ -84,7 +84,7 @@ class Lean:
             add_compact_head(self.model.get_base_model())
 
     def _lengths(self) -> list[int]:
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of rows counts its own
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         batch = self.args.per_device_train_batch_size

@@ -33,6 +33,13 @@ class JavisError(Exception):
         self.values = values
 
 
+class Errors(tuple[JavisError, ...]):
+    """Several errors as a value of another one, a line each; so they can be translated too."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+
 class UserInputError(JavisError):
     """What was asked for cannot be done as asked; the sentence says what to change."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from javis.core.errors import EngineError
+from javis.core.sentence import Sentence
 from javis.core.settings import Settings
 from javis.engine.convert import dense_copy, dense_path, requantize
 from javis.engine.fetch import (
@@ -62,6 +63,7 @@ _PLACES_BYTES = 2 << 30
 _EMBEDDED_KINDS = {"auto": "Q8_0", "4bit": None, "8bit": "Q8_0"}
 """docs/quantization.md says why."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_FASTEST = Sentence("fastest", "llama.cpp is the fastest engine on a processor.")
 _QUANTIZED = re.compile(r"[.-](I?Q\d\w*|B?F16|F32)$", re.IGNORECASE)
 
 
@@ -82,7 +84,7 @@ class Choice:
     """The GGUF files of that repository; None: its transformers files."""
     need_bytes: int
     """Memory it takes; 0 when it cannot be said before it is on disk."""
-    why: list[str]
+    why: list[Sentence]
     parallel: int = 0
     """Answers at the same time; 0 leaves it to the engine."""
 
@@ -195,16 +197,26 @@ class _Resolver:
             if model is None or not self._fits(model, quantization):
                 continue
             if self._on_disk(model) or self._reachable():
-                why = [
-                    f"{hardware.gpu} has {_gb(hardware.vram_free)} GB free: {model.title} is the "
-                    f"best known model that fits with {quantization}."
-                ]
-                return self._transformers(model, self._base / model.id, model.hub_id, why)
+                best = Sentence(
+                    "best_that_fits",
+                    "{gpu} has {free} GB free: {model} is the best known model that fits with "
+                    "{precision}.",
+                    gpu=hardware.gpu,
+                    free=_gb(hardware.vram_free),
+                    model=model.title,
+                    precision=quantization,
+                )
+                return self._transformers(model, self._base / model.id, model.hub_id, [best])
         if self._reachable():
-            reason = f"{hardware.gpu} has too little free memory for a larger model."
+            reason = Sentence(
+                "small_card",
+                "{gpu} has too little free memory for a larger model.",
+                gpu=hardware.gpu,
+            )
         else:
-            reason = (
-                "No larger model is on this computer and the Hugging Face hub is not reachable."
+            reason = Sentence(
+                "no_larger",
+                "No larger model is on this computer and the Hugging Face hub is not reachable.",
             )
         return self._embedded([reason])
 
@@ -214,10 +226,10 @@ class _Resolver:
             return self._gguf_file(path)
         if (path / "config.json").is_file():
             model = find(path.name) or _unknown(str(path), path.name)
-            return self._transformers(model, path, None, [f"The folder {path} was asked for."])
+            return self._transformers(model, path, None, [_asked_for(path)])
         known = find(name)
         if known and known.id == EMBEDDED:
-            return self._embedded([f"{known.title} was asked for."])
+            return self._embedded([_asked_for(known.title)])
         if known is None and not _HUB_ID.fullmatch(name):
             raise EngineError(
                 "unknown_model",
@@ -226,7 +238,7 @@ class _Resolver:
                 name=name,
             )
         model = known or _unknown(name, name.split("/")[1])
-        why = [f"{model.title} was asked for."]
+        why = [_asked_for(model.title)]
         use_gguf = self._settings.engine == "llamacpp" or (
             self._settings.engine == "auto" and not self._hardware.has_cuda and model.gguf
         )
@@ -252,7 +264,7 @@ class _Resolver:
             hint=smaller,
         )
 
-    def _embedded(self, why: list[str]) -> Choice:
+    def _embedded(self, why: list[Sentence]) -> Choice:
         model = MODELS[0]
         source = embedded_path(self._settings.models_dir)
         wanted = self._settings.quantization
@@ -279,7 +291,7 @@ class _Resolver:
             hub_id=None,
             pattern=None,
             need_bytes=need,
-            why=[*why, "llama.cpp is the fastest engine on a processor."],
+            why=[*why, _FASTEST],
             parallel=parallel,
         )
 
@@ -294,7 +306,7 @@ class _Resolver:
             parameters=header.parameters,
             context=header.context_tokens or None,
         )
-        why = [f"The file {path} was asked for."]
+        why = [_asked_for(path)]
         if self._settings.engine == "transformers":
             return self._transformers(model, dense_path(path), None, why)
         parallel, need = self._places(
@@ -302,7 +314,7 @@ class _Resolver:
         )
         return Choice(model, "llamacpp", "file", "cpu", path, None, None, need, why, parallel)
 
-    def _hub_gguf(self, model: BaseModel, why: list[str]) -> Choice:
+    def _hub_gguf(self, model: BaseModel, why: list[Sentence]) -> Choice:
         if not model.gguf:
             raise EngineError(
                 "no_gguf",
@@ -333,24 +345,33 @@ class _Resolver:
                 hub_id=repo,
                 pattern=pattern,
                 need_bytes=need,
-                why=[*why, "llama.cpp is the fastest engine on a processor."],
+                why=[*why, _FASTEST],
                 parallel=parallel,
             )
         )
 
     def _transformers(
-        self, model: BaseModel, path: Path, hub_id: str | None, why: list[str]
+        self, model: BaseModel, path: Path, hub_id: str | None, why: list[Sentence]
     ) -> Choice:
         device: Literal["cpu", "cuda"] = "cuda" if self._hardware.has_cuda else "cpu"
         wanted = self._settings.quantization
         kind = wanted if wanted != "auto" else ("4bit" if device == "cuda" else "32bit")
         if device == "cpu" and kind in ("4bit", "8bit"):
-            why = [*why, f"{kind} in transformers is about five times slower on a processor."]
+            slow = Sentence(
+                "slow_precision",
+                "{precision} in transformers is about five times slower on a processor.",
+                precision=kind,
+            )
+            why = [*why, slow]
         shaped = model if model.layers else _shaped(model, path)
         context = min(self._settings.context or DEFAULT_CONTEXT, shaped.context or 1 << 20)
         known = shaped.parameters is not None
         if not shaped.layers:
-            why = [*why, "Its memory for long conversations is not known before it is loaded."]
+            unknown = Sentence(
+                "unknown_memory",
+                "Its memory for long conversations is not known before it is loaded.",
+            )
+            why = [*why, unknown]
         need = shaped.need_bytes(_BITS[kind], context, device) if known else 0
         return Choice(shaped, "transformers", kind, device, path, hub_id, None, need, why)
 
@@ -394,15 +415,25 @@ class _Resolver:
             self._answer = self._ask()
         return self._answer
 
-    def _why_embedded(self) -> str:
+    def _why_embedded(self) -> Sentence:
         if self._settings.engine == "llamacpp":
-            return "llama.cpp was asked for: the embedded model needs nothing else."
-        if self._hardware.gpu and not self._hardware.cuda_build:
-            return (
-                f"{self._hardware.gpu} is there, but the installed torch cannot use CUDA: the "
-                "embedded model runs on the processor."
+            return Sentence(
+                "llamacpp", "llama.cpp was asked for: the embedded model needs nothing else."
             )
-        return "No CUDA card was found: the embedded model runs on any computer."
+        if self._hardware.gpu and not self._hardware.cuda_build:
+            return Sentence(
+                "torch_without_cuda",
+                "{gpu} is there, but the installed torch cannot use CUDA: the embedded model "
+                "runs on the processor.",
+                gpu=self._hardware.gpu,
+            )
+        return Sentence(
+            "no_card", "No CUDA card was found: the embedded model runs on any computer."
+        )
+
+
+def _asked_for(what: object) -> Sentence:
+    return Sentence("asked_for", "{what} was asked for.", what=what)
 
 
 def _unknown(hub_id: str, name: str) -> BaseModel:

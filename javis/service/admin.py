@@ -10,6 +10,7 @@ from typing import Any
 
 import javis
 from javis.core.protocols import Engine
+from javis.core.sentence import Sentence
 from javis.core.types import EngineInfo, Message
 from javis.service.versions import VersionService
 from javis.store import Store, maintenance, now_iso
@@ -19,7 +20,7 @@ class AdminService:
     """State of the running program."""
 
     def __init__(
-        self, engine: Engine, store: Store, versions: VersionService, why: list[str]
+        self, engine: Engine, store: Store, versions: VersionService, why: Sequence[Sentence]
     ) -> None:
         self._engine = engine
         self._store = store

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from javis.core.errors import UserInputError
+from javis.core.errors import Errors, UserInputError
 from javis.core.types import (
     MAX_TITLE_CHARS,
     Conversation,
@@ -30,14 +30,14 @@ MAX_PROBLEMS = 50
 class ImportRefused(UserInputError):
     """Nothing was imported; `problems` has a line for each bad row, up to MAX_PROBLEMS."""
 
-    def __init__(self, problems: list[str], count: int) -> None:
+    def __init__(self, problems: list[UserInputError], count: int) -> None:
         super().__init__(
             "import_refused",
             "Nothing was imported. Rows that cannot be read: {count}\n{lines}",
             count=count,
-            lines="\n".join(problems),
+            lines=Errors(problems),
         )
-        self.problems = problems
+        self.problems = [str(problem) for problem in problems]
 
 
 class Library:
@@ -89,12 +89,12 @@ class Library:
                 "At most {limit} turns can be imported at once.",
                 limit=f"{MAX_IMPORT_TURNS:,}",
             )
-        problems: list[str] = []
+        problems: list[UserInputError] = []
         unlisted = 0
         moved: dict[str, str] = {}
         read: list[tuple[Conversation, list[Turn], list[Feedback]]] = []
         for number, row in enumerate(rows, 1):
-            item = read_conversation(row, owner, f"conversation {number}", problems, moved)
+            item = read_conversation(row, owner, number, problems, moved)
             if item is not None:
                 read.append(item)
             unlisted += len(problems[MAX_PROBLEMS:])

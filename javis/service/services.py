@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 from javis.core.evaluation import Suite, SuiteName
 from javis.core.protocols import Engine, Pausable
+from javis.core.sentence import Sentence
 from javis.core.settings import Settings
 from javis.core.types import Version
 from javis.knowledge.embedder import SentenceEmbedder
@@ -71,7 +73,7 @@ def join(
     engine: Engine,
     registry: Registry,
     pinned: Version | None = None,
-    why: list[str] | None = None,
+    why: Sequence[Sentence] = (),
     *,
     base: TrainBase | None = None,
     publisher: Publisher | None = None,
@@ -123,7 +125,7 @@ def join(
         preferences=preferences,
         recall=recall,
         versions=versions,
-        admin=AdminService(engine, store, versions, why or []),
+        admin=AdminService(engine, store, versions, why),
         review=review,
         golden=golden,
         export=ExportService(store, review, settings.exports_dir),

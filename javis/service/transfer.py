@@ -28,31 +28,38 @@ MAX_DROPPED = 1_000_000
 
 
 def read_conversation(
-    row: object, owner: str, where: str, problems: list[str], moved: dict[str, str]
+    row: object,
+    owner: str,
+    number: int,
+    problems: list[UserInputError],
+    moved: dict[str, str],
 ) -> Read | None:
-    """The conversation, its turns and votes; None, and lines in `problems`, when it is bad.
+    """The conversation, its turns and votes; None, and `problems`, when it is bad.
+
+    `number` says where in the file it stands.
 
     `moved` gets the new id of each turn that has one in the file.
     """
     before = len(problems)
     if not isinstance(row, dict) or not isinstance(row.get("turns"), list):
-        problems.append(f'{where}: must be an object with a list "turns".')
+        error = UserInputError("import_conversation", 'must be an object with a list "turns".')
+        problems.append(_in_conversation(number, error))
         return None
     try:
         title = check_text(row.get("title") or "", "title", MAX_TITLE_CHARS, empty_ok=True)
         created_at = _time(row, "created_at") or now_iso()
     except UserInputError as error:
-        problems.append(f"{where}: {error}")
+        problems.append(_in_conversation(number, error))
         return None
     conversation_id = new_conversation_id()
     turns: list[Turn] = []
     votes: list[Feedback] = []
     ids: dict[str, str] = {}
-    for number, item in enumerate(row["turns"], 1):
+    for position, item in enumerate(row["turns"], 1):
         try:
             turn, vote = _read_turn(item, conversation_id, turns, ids)
         except UserInputError as error:
-            problems.append(f"{where}, turn {number}: {error}")
+            problems.append(_in_turn(number, position, error))
             continue
         turns.append(turn)
         if vote and not vote.is_empty:
@@ -72,6 +79,25 @@ def read_conversation(
         titled=bool(title.strip()),
     )
     return conversation, turns, votes
+
+
+def _in_conversation(number: int, error: UserInputError) -> UserInputError:
+    return UserInputError(
+        "import_in_conversation",
+        "conversation {conversation}: {error}",
+        conversation=number,
+        error=error,
+    )
+
+
+def _in_turn(number: int, position: int, error: UserInputError) -> UserInputError:
+    return UserInputError(
+        "import_in_turn",
+        "conversation {conversation}, turn {turn}: {error}",
+        conversation=number,
+        turn=position,
+        error=error,
+    )
 
 
 def relinked(turn: Turn, moved: dict[str, str]) -> Turn:

@@ -109,6 +109,8 @@ function onForm(reply) {
   toast(t(`saved.${reply.ok.saved}`));
   if (reply.ok.saved === "defaults") {
     formChanged = false;
+    // The controls show the new defaults, also after a reload.
+    forgetSampling();
     S.prompt = reply.ok.prompt;
     if (!S.id && !S.turns.length) showPrompt();
     loadReadiness();

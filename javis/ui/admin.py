@@ -178,7 +178,7 @@ class AdminTab:
         admin = self._services.admin
         return {
             "health": admin.health(),
-            "why": list(admin.why),
+            "why": [self._edge.texts.chosen(payload.language, said) for said in admin.why],
             "memory": admin.memory_bytes(),
             "store": admin.store_health(),
         }

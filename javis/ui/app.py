@@ -146,7 +146,6 @@ def build_page(services: Services, user_of: UserOf) -> gr.Blocks:
             _questions(edge, wire, handlers)
         Relabel(services, edge, bar, [*bar.words(), *admin.words()]).attach(calls, language)
         Presets(services, edge, bar).attach(calls, language)
-        attach_defaults(services, edge, bar, page.load, temperature=False)
         attach_defaults(services, edge, bar, admin.attach(calls, language))
         attach_prompt(bar, calls)
         attach_memory(bar)

@@ -1,16 +1,15 @@
 // The composer: it never loses a word. What is typed stays per conversation until it is stored, over
 // a reload as well, and goes with the tab.
 
-const DRAFTS = "jv-drafts";
-const drafts = new Map(keptDrafts());
+const drafts = new Map(keptTyped("jv-drafts"));
 const area = () => $("jv-text");
 // A conversation that was clicked has the composer at once, before it is there.
 const draftKey = () => S.opening ?? S.id;
 
-function keptDrafts() {
+function keptTyped(name) {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(DRAFTS) || "[]");
-    sessionStorage.removeItem(DRAFTS);
+    const kept = JSON.parse(sessionStorage.getItem(name) || "[]");
+    sessionStorage.removeItem(name);
     return kept;
   } catch {
     return [];
@@ -20,7 +19,7 @@ function keptDrafts() {
 function leaveDrafts() {
   keepDraft();
   try {
-    if (drafts.size) sessionStorage.setItem(DRAFTS, JSON.stringify([...drafts]));
+    for (const [name, typed] of [["jv-drafts", drafts], ["jv-prompts", prompts]]) if (typed.size) sessionStorage.setItem(name, JSON.stringify([...typed]));
   } catch {
     // A browser that keeps nothing.
   }

@@ -39,6 +39,15 @@ class ControlBar:
             self.system_prompt,
         ]
 
+    def sampling(self) -> dict[str, gr.components.Component]:
+        """By the names of `SamplingParams`; the seed is for one message."""
+        return {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+            "repetition_penalty": self.penalty,
+        }
+
     def words(self) -> list[Words]:
         return [
             Words(self.version, label="controls.version"),

@@ -1,4 +1,4 @@
-"""What the controls begin with: the stored defaults, and what this browser chose before."""
+"""What the controls show once new defaults are stored, and what the browser keeps of them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,9 @@ def attach_defaults(
     edge: Edge,
     bar: ControlBar,
     event: Callable[..., Any],
-    *,
-    temperature: bool = True,
 ) -> None:
-    """Fill the controls after `event`.
-
-    At a load the temperature is left to `Relabel`, which knows what this browser had chosen.
-    """
-    controls = [bar.top_p, bar.max_tokens, bar.penalty]
-    if temperature:
-        controls.append(bar.temperature)
+    """Fill the controls after `event`."""
+    controls = bar.sampling()
 
     def defaults(request: gr.Request) -> Sequence[Any]:
         try:
@@ -35,12 +28,11 @@ def attach_defaults(
             sampling = services.preferences.sampling()
         except JavisError:
             return [gr.skip()] * len(controls)
-        values = [sampling.top_p, sampling.max_tokens, sampling.repetition_penalty]
-        return [*values, sampling.temperature] if temperature else values
+        return [getattr(sampling, name) for name in controls]
 
     event(
         defaults,
-        outputs=controls,
+        outputs=list(controls.values()),
         show_progress="hidden",
         queue=False,
         api_visibility="private",
@@ -60,8 +52,8 @@ def attach_prompt(bar: ControlBar, calls: gr.HTML) -> None:
 
 
 def attach_memory(bar: ControlBar) -> None:
-    """Let the browser keep the two choices that are always in view."""
-    for name, component in (("version", bar.version), ("temperature", bar.temperature)):
+    """Let the browser keep what is chosen."""
+    for name, component in {"version": bar.version, **bar.sampling()}.items():
         component.input(
             None, inputs=component, js=f"(value) => {{ window.jvWires?.keep('{name}', value); }}"
         )

@@ -63,6 +63,7 @@ function aboutModel(button) {
 function logOut() {
   // Of another user's words nothing stays in the tab.
   drafts.clear();
+  prompts.clear();
   area().value = "";
   const form = document.body.appendChild(el("form", { method: "post", action: "logout" }));
   form.submit();
@@ -98,14 +99,18 @@ function relabel(values = {}) {
 
 const keptVersion = () => ({ values: true, version: remembered.get("version") });
 
-function keptTemperature() {
-  const kept = Number.parseFloat(remembered.get("temperature") ?? "");
-  return { temperature: Number.isFinite(kept) ? kept : null };
+const SAMPLING = ["temperature", "top_p", "max_tokens", "repetition_penalty"];
+
+function keptSampling() {
+  const kept = SAMPLING.map((name) => [name, Number.parseFloat(remembered.get(name) ?? "")]);
+  return Object.fromEntries(kept.map(([name, value]) => [name, Number.isFinite(value) ? value : null]));
 }
+
+const forgetSampling = () => SAMPLING.forEach((name) => remembered.set(name, null));
 
 // Whoever chose the version that is live follows it to the next one.
 function keepChoice(name, value) {
-  if (name === "temperature") remembered.set(name, String(value));
+  if (SAMPLING.includes(name)) remembered.set(name, String(value));
   else if (name === "version") remembered.set(name, value === pulse.known?.current ? null : value);
 }
 
@@ -205,9 +210,10 @@ async function start() {
   jvWires.live.watch("value", () => onFrame(jvWires.live.props.value));
   jvWires.ask.watch("value", () => onAsked(jvWires.ask.props.value));
   jvWires.keep = keepChoice;
+  jvWires.prompted = keepPrompt;
   jvWires.formFilled = formFilled;
   speak();
-  relabel({ ...keptVersion(), ...keptTemperature() });
+  relabel({ ...keptVersion(), ...keptSampling() });
   focusComposer();
   document.body.classList.add("jv-ready");
   window.jvRest();

@@ -29,7 +29,14 @@ class Presets:
             "api_visibility": "private",
         }
         bar = self._bar
-        bar.preset.input(self._chosen(), inputs=bar.preset, outputs=bar.system_prompt, **how)
+        bar.preset.input(self._chosen(), inputs=bar.preset, outputs=bar.system_prompt, **how).then(
+            None,
+            inputs=bar.system_prompt,
+            js="(text) => { window.jvWires?.prompted(text); }",
+            show_progress="hidden",
+            queue=False,
+            api_visibility="private",
+        )
         bar.save_preset.click(
             self._saved(),
             inputs=[language, bar.preset, bar.system_prompt],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from javis.core.errors import JavisError
+from javis.core.errors import JavisError, UserInputError
 from javis.service.services import Services
 from javis.ui.controls import ControlBar, version_choices
 from javis.ui.edge import Edge, Payload
@@ -57,12 +58,23 @@ class Relabel:
             usable = [v.name for v in self._services.versions.usable()]
             kept = payload.get("version")
             return {"value": kept if kept in usable else self._services.versions.current()}
-        if component is self._bar.temperature and "temperature" in payload:
-            kept = payload.get("temperature")
-            if isinstance(kept, (int, float)) and not isinstance(kept, bool) and 0 <= kept <= 2:
-                return {"value": kept}
-            return {"value": self._services.preferences.sampling().temperature}
+        for name, control in self._bar.sampling().items():
+            if component is control and name in payload:
+                return {"value": self._sampled(name, payload.get(name))}
         return {}
+
+    def _sampled(self, name: str, kept: object) -> object:
+        usual = self._services.preferences.sampling()
+        if isinstance(kept, float) and kept.is_integer():
+            kept = int(kept)
+        limit = self._services.admin.model.context_tokens
+        if kept is None or (name == "max_tokens" and isinstance(kept, int) and kept > limit):
+            return getattr(usual, name)
+        chosen: dict[str, Any] = {name: kept}
+        try:
+            return getattr(replace(usual, **chosen), name)
+        except UserInputError:
+            return getattr(usual, name)
 
     def _callback(self) -> Callable[..., list[Any]]:
         def relabel(event: gr.EventData, request: gr.Request) -> list[Any]:

@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 from string import Formatter
 
-from javis.core.errors import JavisError
+from javis.core.errors import Errors, JavisError
+from javis.core.sentence import Sentence
 from javis.ui.particles import settle
 
 LANGUAGES = ("en", "ko")
 FALLBACK = "en"
+_SERVER_ONLY = ("error.", "field.", "broken.", "chosen.")
+"""Keys of sentences that the page is told whole."""
 _FOLDER = Path(__file__).with_name("i18n")
 
 
@@ -60,6 +63,10 @@ class Texts:
             return self.reason(language, str(error))
         return _settled(language, text.format_map(self.named(language, error.values)))
 
+    def chosen(self, language: str, sentence: Sentence) -> str:
+        """Why an engine or a model was picked."""
+        return self.say(language, f"chosen.{sentence.code}", **sentence.values)
+
     def reason(self, language: str, sentence: str) -> str:
         """What is wrong with a version, in the page's language.
 
@@ -75,9 +82,7 @@ class Texts:
     def for_browser(self) -> str:
         """What the page's script says by itself, as a JSON object by language."""
         shown = {
-            language: {
-                k: v for k, v in table.items() if not k.startswith(("error.", "field.", "broken."))
-            }
+            language: {k: v for k, v in table.items() if not k.startswith(_SERVER_ONLY)}
             for language, table in self.tables.items()
         }
         return json.dumps(shown, ensure_ascii=False)
@@ -87,6 +92,10 @@ class Texts:
         return {k: self._word(language, k, v) for k, v in values.items()}
 
     def _word(self, language: str, name: str, value: object) -> object:
+        if isinstance(value, JavisError):
+            return self.error(language, value)
+        if isinstance(value, Errors):
+            return "\n".join(self.error(language, error) for error in value)
         if name in ("what", "name", "field"):
             return self.tables[language].get(f"field.{value}", value)
         return self.reason(language, str(value)) if name == "why" else value

@@ -152,10 +152,11 @@ async function refresh() {
 
 // A system prompt belongs to its chat: the control shows what was typed there and not sent yet, or
 // what the chat goes on with.
-const prompts = new Map();
+const prompts = new Map(keptTyped("jv-prompts"));
+const keepPrompt = (text) => prompts.set(S.id, text);
 const goesOnWith = () => S.turns.at(-1)?.about?.system_prompt ?? S.prompt;
 
-addEventListener("input", (e) => e.target.closest?.("#jv-system-prompt") && prompts.set(S.id, e.target.value));
+addEventListener("input", (e) => e.target.closest?.("#jv-system-prompt") && keepPrompt(e.target.value));
 
 function showPrompt() {
   jvWires.prompt = prompts.get(S.id) ?? goesOnWith();

@@ -16,7 +16,7 @@ function hyperparameterField(field) {
   if (field.kind === "flag") {
     box = el("input", { type: "checkbox", role: "switch", class: "jv-onoff", id, checked: Boolean(value), onchange: (e) => set(e.target.checked) });
   } else if (field.kind === "choice") {
-    box = select(t(`hyper.${field.name}`), String(value), field.choices.map((c) => [c, c]), set);
+    box = select(t(`hyper.${field.name}`), String(value), field.choices.map((c) => [c, t(`hyper.choice_${c}`)]), set);
     box.id = id;
   } else {
     box = el("input", { type: "text", class: "jv-field", id, inputmode: field.kind === "modules" ? "text" : "decimal", autocomplete: "off", onchange: (e) => set(fieldValue(field, e.target)) });

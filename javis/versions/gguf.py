@@ -8,6 +8,7 @@ lora_B are reordered the same way; Qwen's are not.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from javis.core.errors import EngineError, VersionError
 from javis.core.types import Version
-from javis.engine.adapter import Adapter, Tensor, check_adapter, read_json
+from javis.engine.adapter import CONFIG, Adapter, Tensor, check_adapter, read_json
 from javis.engine.files import atomic_file, sha256_stamped
 from javis.engine.gguf_header import GgufHeader, read_header
 
@@ -39,8 +40,9 @@ def _refuse(sentence: str, **values: object) -> VersionError:
 def ensure_gguf(version: Version, base_gguf: Path, cache_dir: Path) -> Path:
     """The GGUF form of a version's adapter for this base, made once and kept in `cache_dir`.
 
-    Named by the sha256 of both, so neither a retrained adapter nor another base can meet a file
-    that is not its own. Raises VersionError when llama.cpp cannot hold the adapter.
+    Named by the hashes of both and of the adapter's configuration (the same weights count more
+    with a larger alpha), so none can meet a file that is not its own. Raises VersionError when
+    llama.cpp cannot hold the adapter.
     """
     if version.damaged or version.path is None or version.sha256 is None:
         raise _refuse("{why}", why=version.damaged or "The base has no adapter.")
@@ -48,10 +50,13 @@ def ensure_gguf(version: Version, base_gguf: Path, cache_dir: Path) -> Path:
     published = _published(Path(version.path), base)
     if published:
         return published
-    target = cache_dir / f"lora-{_CONVERTER}-{version.sha256[:32]}-{base[:32]}.gguf"
+    folder = Path(version.path)
+    adapter = folder / "adapter" if (folder / "adapter").is_dir() else folder
+    config = hashlib.sha256((adapter / CONFIG).read_bytes()).hexdigest()
+    name = "-".join((version.sha256[:32], base[:32], config[:16]))
+    target = cache_dir / f"lora-{_CONVERTER}-{name}.gguf"
     if not target.exists():
-        folder = Path(version.path)
-        convert(folder / "adapter" if (folder / "adapter").is_dir() else folder, base_gguf, target)
+        convert(adapter, base_gguf, target)
     return target
 
 
@@ -59,7 +64,7 @@ def prune(cache_dir: Path, in_use: Iterable[str | None]) -> None:
     """Delete the files of adapters that are no version, such as refused candidates."""
     kept = {sha256[:32] for sha256 in in_use if sha256}
     for file in cache_dir.glob("lora-*.gguf"):
-        if file.stem.split("-")[-2] not in kept:
+        if file.stem.split("-")[2] not in kept:
             with suppress(OSError):
                 file.unlink()
 

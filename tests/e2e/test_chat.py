@@ -194,6 +194,13 @@ def test_a_system_prompt_stays_with_its_chat(open_page: Open, served: Served) ->
     )
     page.locator(".jv-open", has_text="second chat").click()
     expect(prompt).to_have_value("Be brief.")
+    page.click("#jv-tune")
+    prompt.fill("Typed, and not sent yet.")
+    page.reload()
+    page.wait_for_selector("body.jv-booted")
+    expect(prompt).to_have_value("Typed, and not sent yet.")
+    page.locator(".jv-open", has_text="first chat").click()
+    expect(prompt).to_have_value("Speak like a pirate.")
     served.services.preferences.set_system_prompt("")
 
 
@@ -205,11 +212,15 @@ def test_new_defaults_leave_the_shown_chat_as_it_is(open_page: Open, served: Ser
     prompt.fill("Speak like a pirate.")
     page.click("#jv-tune")
     chat(page, "a pirate's chat")
+    page.locator("#jv-temperature input[type=number]").fill("1.5")
+    page.wait_for_function("localStorage.getItem('javis.temperature') === '1.5'")
     page.click("#jv-tab-admin")
     page.click("#jv-section-system")
     page.locator("#jv-admin-system-prompt textarea").fill("Be brief.")
     page.click("#jv-admin-save")
     expect(page.locator(".jv-toast")).to_contain_text("New chats begin with this.")
+    # The new defaults are shown, and are there after a reload too.
+    assert page.evaluate("localStorage.getItem('javis.temperature')") is None
     expect(prompt).to_have_value("Speak like a pirate.")
     page.click("#jv-tab-chat")
     page.click("#jv-new")

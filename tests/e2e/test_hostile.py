@@ -229,3 +229,6 @@ def test_presets(open_page: Open, served: Served) -> None:
     page.click("#jv-preset-delete")
     expect(page.locator(".jv-toast")).to_contain_text("Preset deleted.")
     assert served.services.preferences.presets() == {}
+    page.reload()
+    page.wait_for_selector("body.jv-booted")
+    expect(page.locator("#jv-system-prompt textarea")).to_have_value("Answer in one line.")

@@ -192,14 +192,27 @@ def test_the_browser_keeps_its_choices(open_page: Open, site: Served) -> None:
     slider.fill("0.3")
     slider.blur()
     page.wait_for_function("localStorage.getItem('javis.temperature') === '0.3'")
+    page.click("#jv-tune")
+    top_p = page.locator("#jv-top-p input[type=number]")
+    longest = page.locator("#jv-max-tokens input[type=number]")
+    for box, value in ((top_p, "0.5"), (longest, "64")):
+        box.fill(value)
+        box.blur()
+    page.wait_for_function("localStorage.getItem('javis.max_tokens') === '64'")
     page.reload()
     page.wait_for_selector("body.jv-booted")
     expect(slider).to_have_value("0.3")
+    expect(top_p).to_have_value("0.5")
+    expect(longest).to_have_value("64")
     page.evaluate("localStorage.setItem('javis.temperature', '99')")
+    page.evaluate("localStorage.setItem('javis.max_tokens', '99999999')")
+    page.evaluate("localStorage.setItem('javis.top_p', 'much')")
     page.evaluate("localStorage.setItem('javis.version', 'v9.9')")
     page.reload()
     page.wait_for_selector("body.jv-booted")
     expect(slider).to_have_value("0.7")
+    expect(top_p).to_have_value(str(site.services.preferences.sampling().top_p))
+    expect(longest).to_have_value(str(site.services.preferences.sampling().max_tokens))
     assert ask(page, "still fine?") == "[base] still fine?"
 
 

@@ -97,14 +97,14 @@ def test_without_a_card_the_embedded_model_answers_and_no_network_is_asked(tmp_p
     choice = catalog.resolve(settings(tmp_path), LAPTOP, never)
     assert (choice.model.id, choice.engine, choice.device) == (catalog.EMBEDDED, "llamacpp", "cpu")
     assert choice.path.parent == fetch.embedded_path(tmp_path).parent
-    assert "No CUDA card" in choice.why[0]
+    assert "No CUDA card" in str(choice.why[0])
 
 
 def test_a_card_that_torch_cannot_use_is_named(tmp_path: Path) -> None:
     hardware = dataclasses.replace(CARD, cuda_build=False)
     choice = catalog.resolve(settings(tmp_path), hardware, never)
     assert choice.model.id == catalog.EMBEDDED
-    assert "cannot use CUDA" in choice.why[0]
+    assert "cannot use CUDA" in str(choice.why[0])
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_card_gets_the_best_model_that_fits(tmp_path: Path, free_gib: int, exp
 def test_a_card_without_network_takes_what_is_on_disk(tmp_path: Path) -> None:
     choice = catalog.resolve(settings(tmp_path), CARD, no)
     assert choice.model.id == catalog.EMBEDDED
-    assert "not reachable" in choice.why[0]
+    assert "not reachable" in str(choice.why[0])
     folder = tmp_path / "base" / "Qwen3-1.7B"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")

@@ -13,9 +13,10 @@ from typing import get_args
 import pytest
 
 from javis.commands import study
-from javis.core.errors import ContextOverflow, EngineError, JavisError, UserInputError
+from javis.core.errors import ContextOverflow, EngineError, Errors, JavisError, UserInputError
 from javis.core.evaluation import SUITES
 from javis.core.learning import FLAG_KINDS, METHODS, JobState, Prices, Status
+from javis.core.sentence import Sentence
 from javis.core.types import REASONS, Finish, check_text
 from javis.dataset.pii import KINDS
 from javis.eval import charts, compare, gate, suite_gate
@@ -25,7 +26,7 @@ from javis.eval.symptoms import SYMPTOMS
 from javis.service import outcome
 from javis.service.own_suites import SEEN, UNSEEN
 from javis.train import recommend
-from javis.train.hyperparameters import RANGES
+from javis.train.hyperparameters import RANGES, SCHEDULERS
 from javis.ui.texts import LANGUAGES, Texts
 from javis.versions.history import Reason
 
@@ -111,7 +112,10 @@ GROWING = {
     "personal": KINDS,
     "flag": (*FLAG_KINDS, *(f"why_{kind}" for kind in FLAG_KINDS), "any"),
     "method": tuple(f"{why}{m.replace('-', '_')}" for why in ("", "why_") for m in METHODS),
-    "hyper": tuple(f"{why}{name}" for why in ("", "why_") for name in RANGES),
+    "hyper": (
+        *(f"{why}{name}" for why in ("", "why_") for name in RANGES),
+        *(f"choice_{name}" for name in SCHEDULERS),
+    ),
     "preset": tuple(recommend.PRESETS),
     "price": tuple(f.name for f in fields(Prices)),
     "state": get_args(JobState),
@@ -207,6 +211,7 @@ def test_no_word_is_left_over(texts: Texts) -> None:
     used |= {f"{family}.{name}" for family, names in FAMILIES.items() for name in names}
     used |= {f"{family}.{kind}" for family, kinds in GROWING.items() for kind in kinds}
     used |= {f"{name}{end}" for name in CHECKS for end in ("", "_no")}
+    used |= {f"chosen.{code}" for code, _ in chosen_sentences()}
     broken = broken_templates()
     used |= WHYS | {k for k, v in texts.tables["en"].items() if v in broken}
     left = {k for k in texts.tables["en"] if k not in used and not k.startswith("field.")}
@@ -253,6 +258,37 @@ def broken_templates() -> set[str]:
             if isinstance(node.args[0], ast.Constant):
                 found.add(str(node.args[0].value))
     return found
+
+
+def chosen_sentences() -> set[tuple[str, str]]:
+    """Why an engine or a model was picked: the codes and sentences, as the catalogue has them."""
+    source = (JAVIS / "engine" / "catalog.py").read_text("utf-8")
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    said = [call.args for call in calls if getattr(call.func, "id", "") == "Sentence"]
+    return {(ast.literal_eval(code), ast.literal_eval(english)) for code, english in said}
+
+
+def test_why_a_model_was_picked_is_said_in_the_pages_language(texts: Texts) -> None:
+    wanted = {(f"chosen.{code}", english) for code, english in chosen_sentences()}
+    assert wanted == {i for i in texts.tables["en"].items() if i[0].startswith("chosen.")}
+    asked = Sentence("asked_for", "{what} was asked for.", what="{x}")
+    assert str(asked) == texts.chosen("en", asked) == "{x} was asked for."
+    assert texts.chosen("ko", asked) == "{x}을(를) 쓰도록 설정되어 있습니다."
+
+
+def test_each_bad_row_of_an_import_is_said_in_the_pages_language(texts: Texts) -> None:
+    rows = Errors(
+        UserInputError("import_in_turn", "{error}", conversation=2, turn=1, error=error)
+        for error in (
+            UserInputError("empty_text", "{what} is empty.", what="The title"),
+            UserInputError("import_turn", "must be an object."),
+        )
+    )
+    whole = UserInputError("import_refused", "{count} {lines}", count=2, lines=rows)
+    assert str(whole) == "2 The title is empty.\nmust be an object."
+    first, second = texts.error("ko", whole).splitlines()[1:]
+    assert first == "대화 2의 1번째 차례: 제목 내용이 비어 있습니다."
+    assert second == "대화 2의 1번째 차례: 객체여야 합니다."
 
 
 def test_every_fault_of_a_version_can_be_said(texts: Texts) -> None:

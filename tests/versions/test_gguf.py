@@ -220,6 +220,12 @@ def test_ensure_gguf_converts_once_and_by_both_hashes(
         handle.write(b"\0")
     assert converter.ensure_gguf(version, other, cache) != first
     assert len(calls) == 3
+    louder = tmp_path / "louder"
+    shutil.copytree(folder.parent, louder)
+    config = louder / folder.name / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"lora_alpha": 64}))
+    same_weights = Version("v1.2", str(louder), "tiny", "a" * 64)
+    assert converter.ensure_gguf(same_weights, base, cache) != first
 
 
 def test_a_damaged_version_is_never_converted(tmp_path: Path) -> None:
@@ -240,11 +246,11 @@ def test_permute_undoes_itself_for_two_halves() -> None:
 def test_files_of_adapters_that_are_no_version_are_deleted(tmp_path: Path) -> None:
     kept, gone = "a" * 64, "b" * 64
     for sha in (kept, gone):
-        (tmp_path / f"lora-1-{sha[:32]}-{'c' * 32}.gguf").write_bytes(b"x")
+        (tmp_path / f"lora-1-{sha[:32]}-{'c' * 32}-{'d' * 16}.gguf").write_bytes(b"x")
     (tmp_path / "other.gguf").write_bytes(b"x")
     converter.prune(tmp_path, [kept, None])
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        f"lora-1-{kept[:32]}-{'c' * 32}.gguf",
+        f"lora-1-{kept[:32]}-{'c' * 32}-{'d' * 16}.gguf",
         "other.gguf",
     ]
     converter.prune(tmp_path / "nowhere", [])

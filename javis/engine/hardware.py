@@ -13,6 +13,7 @@ from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
 _NVIDIA_SMI_TIMEOUT_S = 5.0
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,10 @@ class Hardware:
 
 
 def detect() -> Hardware:
-    """Look at this computer. Never raises: what cannot be found out is taken as absent."""
+    """Look at this computer. Never raises: what cannot be found out is taken as absent.
+
+    Of several cards one is chosen, and this process and its children see no other from then on.
+    """
     import psutil
 
     memory = psutil.virtual_memory()
@@ -47,14 +51,14 @@ def detect() -> Hardware:
     total, available = int(memory.total), int(memory.available)
     if limit is not None and limit < total:
         total, available = limit, min(available, max(0, limit - used))
-    gpu, vram_total, vram_free = _nvidia()
+    card = _nvidia()
     return Hardware(
         cores=_cores(psutil.cpu_count(logical=False) or 1, _CGROUP),
         ram_total=total,
         ram_available=available,
-        gpu=gpu,
-        vram_total=vram_total,
-        vram_free=vram_free,
+        gpu=card.name if card else None,
+        vram_total=card.total if card else 0,
+        vram_free=card.free if card else 0,
         cuda_build=torch_has_cuda(),
         apple_silicon=platform.system() == "Darwin" and platform.machine() == "arm64",
     )
@@ -94,12 +98,24 @@ def _memory_limit(cgroup: Path) -> tuple[int | None, int]:
     return None, 0
 
 
-def _nvidia() -> tuple[str | None, int, int]:
-    """(name, total, free) of the NVIDIA card with the most free memory."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An NVIDIA card; sizes in bytes."""
+
+    index: str
+    """As nvidia-smi counts, which is not always as CUDA does."""
+    uuid: str
+    name: str
+    total: int
+    free: int
+
+
+def _nvidia() -> Card | None:
+    """The NVIDIA card with the most free memory, of those that this process may use."""
+    visible = os.environ.get(_VISIBLE)
     if visible is not None and visible.strip() in ("", "-1"):
-        return None, 0, 0  # hidden on purpose
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,memory.free"]
+        return None  # hidden on purpose
+    query = ["nvidia-smi", "--query-gpu=index,uuid,name,memory.total,memory.free"]
     try:
         done = subprocess.run(
             [*query, "--format=csv,noheader,nounits"],
@@ -109,17 +125,31 @@ def _nvidia() -> tuple[str | None, int, int]:
             check=False,
         )
     except (OSError, subprocess.SubprocessError):
-        return None, 0, 0
-    return parse_nvidia(done.stdout) if done.returncode == 0 else (None, 0, 0)
+        return None
+    cards = parse_nvidia(done.stdout) if done.returncode == 0 else []
+    named = [part.strip() for part in (visible or "").split(",")]
+    chosen = [c for c in cards if any(n == c.index or _is_start(n, c.uuid) for n in named)]
+    # A part of a card has a name of its own, which is not in this list: that one stays chosen.
+    known = visible is None or bool(chosen)
+    cards = chosen or cards
+    best = max(cards, key=lambda card: card.free, default=None)
+    if best and known and len(cards) > 1:
+        # Torch takes the first that it sees, and that must be the one whose memory was judged.
+        os.environ[_VISIBLE] = best.uuid
+    return best
 
 
-def parse_nvidia(text: str) -> tuple[str | None, int, int]:
-    """Read `name, total MiB, free MiB` lines; cards that do not tell their memory are left out."""
-    best: tuple[str | None, int, int] = (None, 0, 0)
+def _is_start(name: str, uuid: str) -> bool:
+    return name.startswith("GPU-") and uuid.startswith(name)
+
+
+def parse_nvidia(text: str) -> list[Card]:
+    """Read `index, uuid, name, total MiB, free MiB` lines; cards that do not tell their memory
+    are left out."""
+    cards = []
     for line in text.splitlines():
         with contextlib.suppress(ValueError):
-            name, total, free = (part.strip() for part in line.rsplit(",", 2))
-            card = (name, int(total) << 20, int(free) << 20)
-            if best[0] is None or card[2] > best[2]:
-                best = card
-    return best
+            head, total, free = (part.strip() for part in line.rsplit(",", 2))
+            index, uuid, name = (part.strip() for part in head.split(",", 2))
+            cards.append(Card(index, uuid, name, int(total) << 20, int(free) << 20))
+    return cards

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -39,19 +40,21 @@ def test_torch_build_is_read_without_importing_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "card"),
+    ("text", "cards"),
     [
-        ("NVIDIA GeForce RTX 4090, 24564, 23028\n", ("NVIDIA GeForce RTX 4090", 24564, 23028)),
-        ("A, 100, 10\nB, 100, 90\nC, 80, 80\n", ("B", 100, 90)),
-        ("Odd, name, 100, 10\n", ("Odd, name", 100, 10)),
-        ("Grace, [N/A], [N/A]\n", (None, 0, 0)),
-        ("No devices were found\n", (None, 0, 0)),
-        ("", (None, 0, 0)),
+        (
+            "0, GPU-1, NVIDIA GeForce RTX 4090, 24564, 23028\n",
+            [("NVIDIA GeForce RTX 4090", 24564, 23028)],
+        ),
+        ("0, GPU-1, Odd, name, 100, 10\n", [("Odd, name", 100, 10)]),
+        ("0, GPU-1, Grace, [N/A], [N/A]\n1, GPU-2, B, 8, 4\n", [("B", 8, 4)]),
+        ("No devices were found\n", []),
+        ("", []),
     ],
 )
-def test_nvidia_lines(text: str, card: tuple[str | None, int, int]) -> None:
-    name, total, free = card
-    assert hardware.parse_nvidia(text) == (name, total << 20, free << 20)
+def test_nvidia_lines(text: str, cards: list[tuple[str, int, int]]) -> None:
+    found = [(c.name, c.total, c.free) for c in hardware.parse_nvidia(text)]
+    assert found == [(name, total << 20, free << 20) for name, total, free in cards]
 
 
 def test_no_nvidia_smi_is_no_card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -81,15 +84,50 @@ def test_a_container_s_share_counts(tmp_path: Path) -> None:
     assert hardware._memory_limit(tmp_path / "none") == (None, 0)
 
 
+def smi(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """Let nvidia-smi print these lines."""
+    tool = folder / "nvidia-smi"
+    tool.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
 @pytest.mark.parametrize("hidden", ["", "-1"])
 def test_a_card_that_is_hidden_is_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hidden: str
 ) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'RTX 4090, 24564, 24000'\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert hardware._nvidia()[0] == "RTX 4090"
+    smi(tmp_path, monkeypatch, "0, GPU-1, RTX 4090, 24564, 24000")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert hardware.detect().gpu == "RTX 4090"
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    assert hardware._nvidia() == (None, 0, 0)
+    assert hardware.detect().gpu is None
+
+
+@pytest.mark.parametrize(
+    ("visible", "name", "after"),
+    [
+        (None, "Large", "GPU-22"),
+        ("0,2", "Other", "GPU-33"),
+        ("0", "Small", "0"),
+        ("GPU-1", "Small", "GPU-1"),
+        ("MIG-7", "Large", "MIG-7"),
+    ],
+)
+def test_the_card_that_is_judged_is_the_one_that_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    visible: str | None,
+    name: str,
+    after: str,
+) -> None:
+    cards = ("0, GPU-11, Small, 100, 10", "1, GPU-22, Large, 200, 150", "2, GPU-33, Other, 90, 80")
+    smi(tmp_path, monkeypatch, *cards)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible or "")
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    found = hardware.detect()
+    assert found.gpu == name
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == after
+    assert hardware.detect() == replace(found, ram_available=hardware.detect().ram_available)

@@ -22,7 +22,7 @@ from javis.core.protocols import Engine
 from javis.core.settings import Settings
 from javis.core.types import Version
 from javis.engine import catalog, hardware
-from javis.engine.files import try_lock
+from javis.engine.files import sweep, try_lock
 from javis.engine.models import made_for
 from javis.engine.pausing import PausingEngine
 from javis.engine.waiting import let_threads_rest
@@ -103,7 +103,7 @@ def build(settings: Settings, say: Say) -> Application:
     store = open_data(settings, say)
     found = hardware.detect()
     choice = catalog.resolve(settings, found)
-    if left := clean_up(settings.models_dir):
+    if left := [*clean_up(settings.models_dir), *sweep(settings.models_dir / "base")]:
         say(f"Removed what a crash had left half made: {', '.join(left)}.")
     registry = Registry(settings.models_dir)
     pinned = registry.from_path(settings.adapter_path) if settings.adapter_path else None

@@ -6,13 +6,18 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 _BLOCK = 1 << 20
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.part")
+"""What `tempfile` makes of our prefix; a download that can go on has no such middle."""
+_LEFT_OVER_S = 86_400.0
 
 
 def fsync_dir(folder: Path) -> None:
@@ -69,6 +74,19 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             fsync_dir(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(folder: Path) -> list[str]:
+    """Delete what writers that crashed a day ago or more left in a folder and in those right in
+    it; returns the names."""
+    found = []
+    for path in sorted([*folder.glob(".*.part"), *folder.glob("*/.*.part")]):
+        with contextlib.suppress(OSError):
+            old = time.time() - path.stat().st_mtime >= _LEFT_OVER_S
+            if old and _TEMPORARY.fullmatch(path.name) and not path.is_symlink():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                found.append(path.name)
+    return found
 
 
 def sha256_file(path: Path) -> str:

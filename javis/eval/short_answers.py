@@ -30,11 +30,14 @@ _LETTER_FIRST = re.compile(
     r"|[a-d](?=[\W_]*$|\s*[.):]\s|\s*\n|[가-힣]))"
 )
 _LETTER_NAMED = re.compile(
-    r"(?:\b[Aa]nswer|\b[Oo]ption|\b[Cc]hoice|정답|답|보기)"
-    r"(?:\s+is|\s*은|\s*는|\s*이)?[\s:*(\"']*"
+    r"(?:(?:\b[Aa]nswer|\b[Oo]ption|\b[Cc]hoice|\b[Ll]etter(?=\s+is)|정답|답|보기|기호)"
+    r"(?:\s+is|\s*은|\s*는|\s*이)?|\\boxed\{|\\text\{|\b(?:choose|pick|select))[\s:*(\"']*"
     r"([A-D](?![A-Za-z])|[a-d](?=[\W_]*$|\s*[.):*]|\s*\n|[가-힣]))"
+    # "It's A" and "A is correct", but not "it is A city" and "B or A is right".
+    r"|\b[Ii]t(?:['’]s|\s+is)\s+[*(\"']*([B-D](?![A-Za-z])|A(?!\w|\s+[a-z]))"
+    r"|(?<!or )(?<!and )(?<!nor )(?<!neither )(?<!not )\b([A-D])[*)\"']*"
+    r"\s+is\s+(?:the\s+)?(?:correct|right|best|answer)\b"
 )
-
 _MORE_LETTERS = re.compile(
     r"[)*\"']*\s*(?:[,/&]|or\b|and\b|또는|이나|나|와|과)\s*(?:or\s+|and\s+)?[(*\"']*[A-D](?![A-Za-z])"
 )
@@ -139,7 +142,8 @@ def chosen(answer: str, options: Sequence[str]) -> int | None:
         return given[0] if len(given) == 1 else None
     if _MORE_LETTERS.match(text[letters[-1].end() :]):
         return None
-    index = LETTERS.index(letters[-1][1].upper())
+    letter = next(group for group in letters[-1].groups() if group)
+    index = LETTERS.index(letter.upper())
     beside = _given(text[letters[-1].end() :].split("\n", 1)[0], options)
     return index if index < len(options) and (not beside or index in beside) else None
 

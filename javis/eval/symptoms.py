@@ -34,7 +34,11 @@ _LABEL = re.compile(
 _RULE_FIRST = re.compile(r"\A\s*(?:-{3,}|\*{3,}|={3,})")
 _RULE_LAST = re.compile(r"(?:-{3,}|\*{3,}|={3,})\s*\Z")
 _BOLD = re.compile(r"\*\*")
-_END = re.compile(r"[.!?…。！？][\"'”’)\]}*`»」』]*\Z|```\Z|[\]}|]\Z")
+_END = re.compile(
+    r"[.!?…。！？][\"'”’*`»」』]*\Z|```\Z|[)\]}|][\"'”’*]*\Z|[~〜^ㅎㅋㅠㅜ]\Z|=\s*\S+\Z"
+)
+SHORT_LINE = 40
+"""A last line of its own up to here is a greeting, a name or a heading."""
 _HANGUL = re.compile(r"[가-힣]")
 _LATIN = re.compile(r"[A-Za-z]")
 _FOREIGN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0400-\u04ff\u0600-\u06ff\u0e00-\u0e7f]")
@@ -45,12 +49,13 @@ _TOKENS = ControlTokens()
 
 
 def symptoms(
-    answer: str, prompt: str, languages: Sequence[str] = (), *, cut: bool = False
+    answer: str, prompt: str, languages: Sequence[str] = (), *, cut: bool | None = None
 ) -> tuple[Symptom, ...]:
     """All that is wrong with `answer`, in the order of SYMPTOMS; () for one that is fit to read.
 
     `languages` are those that may be answered in (`ko`, `en`); () if any may. `cut`: we ended it
-    at our own limit, so that what only its end would show is no fault.
+    at our own limit, so that what only its end would show is no fault; False: it is known to have
+    ended by itself, so that its last sentence did not break off.
     """
     text = unicodedata.normalize("NFC", answer).strip()
     if not any(letter.isalnum() for letter in text):
@@ -59,9 +64,9 @@ def symptoms(
     found = {
         "repeated": bool(repeated(text)),
         "echo": echoes(text, prompt),
-        "truncated": not cut and broken_off(text),
+        "truncated": not cut and (_open_code(text) if cut is False else broken_off(text)),
         "wrong_language": bool(languages) and language_of(text) not in (*languages, ""),
-        "label": leaks_label(text, cut=cut),
+        "label": leaks_label(text, cut=bool(cut)),
         "control_token": bool(_TOKENS.find(text)),
         "garbled": garbled(text),
     }
@@ -83,11 +88,19 @@ def echoes(text: str, prompt: str) -> bool:
 
 def broken_off(text: str) -> bool:
     """A long answer that ends in the middle of a sentence, or a code block that never ends."""
-    if text.count("```") % 2:
+    if _open_code(text):
         return True
-    last = text.rstrip().rsplit("\n", 1)[-1]
+    text = text.rstrip().rstrip("\ufe0f")
+    *before, last = text.split("\n")
+    if len(text) < LONG_CHARS or (before and len(last) <= SHORT_LINE):
+        return False
     is_list = bool(re.match(r"\s*(?:[-*•]|\d+[.)])\s", last))
-    return len(text) >= LONG_CHARS and not _END.search(text) and not is_list
+    is_emoji = unicodedata.category(text[-1]) in ("So", "Sk")
+    return not (_END.search(text) or is_list or is_emoji)
+
+
+def _open_code(text: str) -> bool:
+    return text.count("```") % 2 == 1
 
 
 def language_of(text: str) -> str:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import permutation_test
+from scipy.stats import permutation_test, t
 
 from javis.eval.intervals import (
     bootstrap_ratio,
@@ -34,9 +34,26 @@ def test_the_difference_of_shares_agrees_with_published_values() -> None:
     assert share_difference(9, 10, 3, 10) == pytest.approx((0.6, 0.1705, 0.8090), abs=5e-5)
 
 
-@pytest.mark.parametrize(("degrees", "value"), [(4, 2.776), (5, 2.571), (10, 2.228), (100, 1.984)])
-def test_student_agrees_with_the_tables(degrees: int, value: float) -> None:
-    assert student(0.975, degrees) == pytest.approx(value, rel=0.004)
+@pytest.mark.parametrize(
+    ("degrees", "value", "far"),
+    [
+        (1, 12.71, 636.6),
+        (2, 4.303, 31.60),
+        (3, 3.182, 12.92),
+        (4, 2.776, 8.610),
+        (10, 2.228, 4.587),
+    ],
+)
+def test_student_agrees_with_the_tables(degrees: int, value: float, far: float) -> None:
+    assert student(0.975, degrees) == pytest.approx(value, rel=3e-4)
+    assert student(0.9995, degrees) == pytest.approx(far, rel=4e-4)
+
+
+def test_student_agrees_with_scipy() -> None:
+    for degrees in (*range(1, 41), 100, 1000):
+        for share in (0.001, 0.3, 0.5, 0.6, 0.975, 0.9995):
+            theirs = float(t.ppf(share, degrees))
+            assert student(share, degrees) == pytest.approx(theirs, rel=5e-5, abs=1e-9)
 
 
 def test_the_bootstrap_is_the_same_every_time_and_weighs_by_tokens() -> None:

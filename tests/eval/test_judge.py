@@ -58,6 +58,31 @@ def test_both_orders_decide(ask: Any, answer: str, expected: Judgement) -> None:
     assert PairJudge("j", ask).compare(PROMPT, answer, "Black.") == expected
 
 
+@pytest.mark.parametrize(
+    ("reply", "choice"),
+    [
+        *(("A is better than B.", "A"), ("A is clearly the better answer than B.", "A")),
+        *(("B. A is wrong about the year.", "B"), ("B: answer A invents facts.", "B")),
+        *(("B because A is false", "B"), ("A, not B", "A"), ("A\n\nIt is shorter than B.", "A")),
+        *(("I prefer A over B", "A"), ("I prefer answer B to answer A.", "B")),
+        *(("Tie", "TIE"), ("tie", "TIE"), ("**Tie**", "TIE"), ("TIE. A and B are fine.", "TIE")),
+        ("It is a tie between A and B.", "TIE"),
+        *(("B is worse than A", "A"), ("A is not as good as B.", "B")),
+        *(("A is wrong, B is right.", "B"), ("A is better, B invents facts.", "A")),
+        *(("A: concise.\nB: wrong year.\nVerdict: A", "A"), ("This is not a tie: A wins", "A")),
+        ("A good answer names the year, as B does.", "B"),
+        ("The better one is A, since B invents facts.", "A"),
+        *(("A and B are equally good.", None), ("Neither A nor B is better.", None)),
+        *(("B is wrong.", None), ("Not a tie.", None), ("They are fine.", None), ("", None)),
+    ],
+)
+def test_the_word_of_a_judge(reply: str, choice: str | None) -> None:
+    """Read in both orders, a word taken for the other would turn the verdict round for sure."""
+    asked = PairJudge("j", lambda question: reply).compare(PROMPT, "Green.", "Black.")
+    seen = {"A": ("better", "worse"), "B": ("worse", "better"), "TIE": ("tie", "tie")}
+    assert asked.said == seen.get(choice or "", ("unclear", "unclear"))
+
+
 def test_the_same_answer_is_not_asked_about() -> None:
     def never(question: list[dict[str, str]]) -> str:
         raise AssertionError

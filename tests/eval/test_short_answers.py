@@ -158,6 +158,15 @@ def test_a_namesake_is_not_meant(answer: str, right: bool) -> None:
             "B, not A",
             "B, as A is wrong",
         ),
+        *("알맞은 답의 기호는 B입니다.", "기호: B", "기호는 **B**입니다.", "The letter is B."),
+        *("B is the correct answer.", "B is correct.", "**B** is right.", "It's B.", "It is B."),
+        *(
+            "The correct letter is B.",
+            "I choose B.",
+            "\\boxed{B}",
+            "So we get $\\boxed{\\text{B}}$",
+        ),
+        "A is tempting, but B is the right answer.",
     ],
 )
 def test_a_choice_is_read(answer: str) -> None:
@@ -176,6 +185,13 @@ def test_a_choice_is_read(answer: str) -> None:
         "1",
         "But why",
         "A. Sydney",
+        *(
+            "It's A good question.",
+            "B is not correct.",
+            "A or B is correct.",
+            "기호는 A와 B입니다.",
+        ),
+        "It's A or B.",
     ],
 )
 def test_no_choice_is_read_into_other_answers(answer: str) -> None:

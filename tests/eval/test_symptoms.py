@@ -96,6 +96,30 @@ def test_a_list_or_a_full_stop_ends_a_long_answer() -> None:
     assert symptoms(GROWING + "\n- a last point", "?") == ()
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        *("\n\nKind regards,\nAnna Miller", "\n\nBest wishes", "Enjoy your time together 😊"),
+        *(
+            "See you soon ❤️",
+            "즐거운 하루 되세요~",
+            "행복하세요 ㅎㅎ",
+            "It is all worth it (really)",
+        ),
+        "So the cost in euros is x = 42",
+    ],
+)
+def test_an_answer_may_end_without_a_full_stop(end: str) -> None:
+    assert symptoms(GROWING + end, "?") == ()
+
+
+def test_who_stopped_by_itself_did_not_break_off() -> None:
+    assert "truncated" in symptoms(GROWING + "And then it", "?")
+    assert "truncated" in symptoms(f"Dear you,\n\n{GROWING}And then it", "?")
+    assert symptoms(GROWING + "And then it", "?", cut=False) == ()
+    assert "truncated" in symptoms("```python\nprint(1)", "?", cut=False)
+
+
 def test_what_we_cut_ourselves_is_no_fault() -> None:
     assert symptoms(GROWING + "And **then", "?", ("en",), cut=True) == ()
     assert symptoms("", "?", ("en",), cut=True) == ("empty",)

@@ -47,7 +47,8 @@ class HealthSuite:
         answer = ask.reply([Message("user", prompt)], max_tokens=MAX_TOKENS)
         seconds = time.perf_counter() - start
         # Only an asker that counts can tell; without it the text alone has to.
-        cut = int(getattr(ask, "tokens", 0)) >= MAX_TOKENS
+        tokens = int(getattr(ask, "tokens", 0))
+        cut = tokens >= MAX_TOKENS if tokens else None
         found = list(symptoms(answer, prompt, self._languages(item), cut=cut))
         if cut and item.group == BRIEF:
             found.append("truncated")
@@ -59,7 +60,7 @@ class HealthSuite:
             answers=(answer,),
             details={
                 "symptoms": [str(symptom) for symptom in found],
-                "cut": cut,
+                "cut": bool(cut),
                 "words": len(answer.split()),
             },
             seconds=seconds,

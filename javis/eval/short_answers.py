@@ -91,7 +91,7 @@ def mentions(
     """Where a `plain` text gives `wanted` without denying it.
 
     With `compounds`, a Korean word may also end a longer one (들깨미역국), but none that has one
-    of `compounds` in it (김치두부찌개).
+    of `compounds` in it (김치두부찌개). As `*국` it must do so: 국 alone names no soup.
     """
     for found in _pattern(plain(wanted), compounds).finditer(text):
         if not denied(text, found):
@@ -106,13 +106,15 @@ def denied(text: str, found: re.Match[str]) -> bool:
 
 
 def _pattern(wanted: str, compounds: Sequence[str] | None = None) -> re.Pattern[str]:
+    ending = wanted.startswith("*")
+    wanted = wanted.removeprefix("*")
     body = r"\s*".join(re.escape(word) for word in wanted.split())
     first, last = wanted[0], wanted[-1]
     if _hangul(first):
         before = r"(?<![가-힣])"
         if compounds is not None:
             barred = "|".join(map(re.escape, compounds)) or r"(?!)"
-            before += rf"(?![가-힣]*(?:{barred}))[가-힣]*?"
+            before += rf"(?![가-힣]*(?:{barred}))[가-힣]{'+?' if ending else '*?'}"
     elif first.isdigit():
         before = r"(?<![0-9a-z.\-])(?<!\d,)"
     else:

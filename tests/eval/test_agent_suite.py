@@ -165,9 +165,50 @@ RIGHT = [
         for dish in ("소고기미역국", "닭곰탕", "소고기무국")
     ),
     *(("ko-feedback-07", f"{dish}는 어떠세요?") for dish in ("두부된장찌개", "맑은순두부찌개")),
-    ("ko-feedback-07", "들깨미역국"),
+    *(
+        ("ko-feedback-07", said)
+        for said in (
+            *(
+                "들깨미역국",
+                "시래기국",
+                "어묵탕은 어떠세요?",
+                "조개탕이요.",
+                "버섯전골을 추천합니다.",
+            ),
+            *(
+                "우거지국",
+                "두부국",
+                "애호박국",
+                "근대국",
+                "소고기국",
+                "달걀탕",
+                "굴국",
+                "황태해장국",
+            ),
+            *("된장 찌개를 추천합니다.", "미역 국은 어떠세요?", "하얀 순두부찌개를 추천합니다."),
+            *("맵지 않은 순두부찌개입니다.", "매운 것을 못 드시니 미역국이 좋겠어요."),
+            *("매운 음식이 부담스러우시면 된장찌개요.", "김치찌개 대신 된장찌개를 추천합니다."),
+            "고춧가루를 넣지 않은 콩나물국을 추천합니다.",
+        )
+    ),
     ("ko-feedback-12", "영으로"),
     ("ko-feedback-02", "배는 수분이 풍부하고 아삭아삭한 식감이 좋습니다."),
+    ("ko-feedback-02", "배는 시원하고 달콤합니다."),
+    ("ko-feedback-02", "배는 비타민이 풍부하고 수분이 많아 건강에 좋습니다."),
+    ("ko-feedback-11", "달은 지구의 유일한 자연위성입니다."),
+    ("ko-feedback-09", "1. 부산\n2. 서울\n3. 광주광역시"),
+    *(("en-feedback-09", said) for said in ("- sharks\n- whales", "- **Seal**\n- Octopus")),
+    *(
+        ("en-feedback-06", f"How about {said}?")
+        for said in ("a grilled cheese sandwich", "an egg sandwich", "a hummus and pepper sandwich")
+    ),
+    ("en-feedback-04", "Answer: 5 tickets cost 40 dollars"),
+    ("en-feedback-04", "Answer: 40 dollars for 5 tickets at 8 dollars"),
+    *(("ko-feedback-04", said) for said in ("답: 3잔은 13,500원", "답: 4,500 × 3 = 13,500원")),
+    *(("en-reason-number-6", f"Answer: {said}") for said in ("6 painters need 4 hours.", "4")),
+    ("en-reason-number-2", "Answer: 2 hours 25 minutes (145 minutes)"),
+    ("en-reason-number-2", "Answer: 145 minutes (2 hours 25 minutes)"),
+    ("ko-reason-number-2", "답: 1시간 45분(105분)"),
     ("en-context-07", "Milk, bread and rice. I took the eggs off."),
     ("en-context-07", "Milk, bread, and rice (the eggs were removed)."),
     ("en-context-07", "You told me to take the eggs off, so: milk, bread, rice."),
@@ -190,6 +231,7 @@ RIGHT = [
         for said in (
             *("13th February 2024", "13 Feb 2024", "Feb. 13, 2024", "13 February", "2024/02/13"),
             *("100 days after 2023-11-05 it is the 13th of February.", "2024. 2. 13."),
+            *("02/13/2024", "It is 13/02/2024.", "13.2.2024"),
         )
     ),
     *(
@@ -198,13 +240,58 @@ RIGHT = [
     ),
     *(
         ("ko-tools-08", said)
-        for said in ("재고가 하나도 없네요", "재고가 남아 있지 않습니다", "재고 없음", "0개예요.")
+        for said in (
+            "재고가 하나도 없네요",
+            "재고가 남아 있지 않습니다",
+            "재고 없음",
+            "0개예요.",
+            "재고가 없습니다.",
+        )
+    ),
+    *(
+        ("ko-tools-08", said)
+        for said in ("품절입니다.", "재고는 0개입니다. 충분히 입고되면 알려 드릴게요.")
     ),
 ]
 WRONG = [
     *(("ko-feedback-07", f"{dish}를 추천합니다.") for dish in ("김치두부찌개", "얼큰순두부찌개")),
     ("ko-feedback-07", "소고기육개장을 추천합니다."),
     ("ko-feedback-07", "매운된장찌개"),
+    *(
+        ("ko-feedback-07", said)
+        for said in (
+            *("순두부찌개를 추천합니다.", "빨간 순두부찌개를 추천합니다.", "매운 순두부찌개"),
+            *(
+                "된장찌개에 청양고추를 넣어 얼큰하게 드세요.",
+                "우럭매운탕",
+                "맵지 않은 국이나 찌개요.",
+            ),
+            *("한국 음식이 좋겠습니다.", "결국 직접 고르셔야 합니다.", "비빔밥을 추천합니다."),
+        )
+    ),
+    ("ko-feedback-02", "과일을 싣고 다니는 배입니다."),
+    ("ko-feedback-02", "시원한 바람을 맞으며 타고 가는 배입니다."),
+    ("ko-feedback-11", "달은 지구의 친구입니다."),
+    ("ko-feedback-09", "1. 서울\n2. 도쿄\n3. 파리"),
+    ("ko-feedback-09", "1. 서울\n2. 서울\n3. 부산"),
+    *(("en-feedback-09", said) for said in ("- whale\n- tree", "- whale\n- whale")),
+    *(
+        ("en-feedback-06", f"How about {said}?")
+        for said in (
+            *("a salmon sandwich with lettuce", "a sausage and egg sandwich", "a sandwich"),
+            *("a shrimp and avocado sandwich", "a BLT sandwich with tomato", "a fish sandwich"),
+            *("a lamb sandwich with hummus", "a steak and cheese sandwich"),
+            *("a sandwich with pepperoni and cheese", "a prosciutto and mozzarella sandwich"),
+        )
+    ),
+    *(
+        ("en-feedback-04", f"Answer: {said}")
+        for said in ("5 tickets cost 30 dollars", "5 tickets cost 48 dollars", "8 dollars", "5")
+    ),
+    *(("ko-feedback-04", said) for said in ("답: 3잔은 12,000원", "답: 3잔")),
+    *(("en-reason-number-6", f"Answer: {said}") for said in ("6 painters need 16 hours.", "8")),
+    *(("en-reason-number-2", f"Answer: {said}") for said in ("2 hours 25 minutes", "165 minutes")),
+    ("ko-reason-number-5", "답: 토끼 6마리, 닭 4마리"),
     ("ko-feedback-02", "배는 수분이 풍부한 바다를 다니는 탈것입니다."),
     ("en-context-07", "Milk, bread and rice. I did not take the eggs off."),
     ("en-context-07", "Milk, bread, rice. I forgot to take the eggs off."),
@@ -232,6 +319,7 @@ WRONG = [
         for said in (
             *("13th February 2023", "12 Feb 2024", "13 Mar 2024", "2024-02-130", "13th"),
             *("It is not 13 February 2024.", "3 February 2024", "2024-13-02"),
+            *("13/03/2024", "02/14/2024", "13/02/2023", "02/03/2024"),
         )
     ),
     *(
@@ -245,6 +333,8 @@ WRONG = [
         ("ko-tools-08", said)
         for said in (
             *("재고가 많이 남아 있지 않습니다", "재고가 7개밖에 없네요", "재고가 없지 않습니다"),
+            *("확인할 수 없습니다.", "재고를 찾을 수 없습니다.", "재고는 35개이고 문제 없습니다."),
+            *("재고는 30개이고 모자란 것은 없습니다.", "재고가 충분히 남아 있지 않습니다."),
             *("재고가 남아 있습니다", "10개입니다."),
         )
     ),

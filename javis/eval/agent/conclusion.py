@@ -20,6 +20,13 @@ _DATES = (
     re.compile(
         r"(?<!\d)(?P<year>\d{4})\s?[-./]\s?(?P<month>\d{1,2})\s?[-./]\s?(?P<day>\d{1,2})(?!\d)"
     ),
+    # 13 or more can only be the day; which is which of 02/03 nobody can tell.
+    re.compile(
+        r"(?<![\d./-])(?P<month>\d{1,2})[-./](?P<day>1[3-9]|2\d|3[01])[-./](?P<year>\d{4})(?!\d)"
+    ),
+    re.compile(
+        r"(?<![\d./-])(?P<day>1[3-9]|2\d|3[01])[-./](?P<month>\d{1,2})[-./](?P<year>\d{4})(?!\d)"
+    ),
     re.compile(r"(?:(?P<year>\d{4})\s?년\s*)?(?<!\d)(?P<month>\d{1,2})월\s*(?P<day>\d{1,2})일"),
     re.compile(rf"{_DAY}\s+(?:of\s+)?{_MONTH}(?:,?\s+(?P<year>\d{{4}}))?"),
     re.compile(rf"\b{_MONTH}\s+{_DAY}(?!\d)(?:,?\s+(?P<year>\d{{4}}))?"),
@@ -39,7 +46,8 @@ _DISMISSED_AFTER = re.compile(
     r"[^.!?\n]*?(?:"
     rf"\b(?:is|are|was|were|can|could|does|do|did|has|have)(?:n't|\snot)\b(?! (?:been )?{_REMOVED})"
     rf"|\b(?:cannot|can't)\b|\bno longer\b|(?<!not )(?<!n't )(?<!not been )\b{_REMOVED}"
-    r"|빼|뺐|뺀|제외|제거|삭제|지웠|지우|대신|말고|아니|아닌|아닙|지 ?않|지 ?못|못 ?[사살]|없)"
+    r"|빼|뺐|뺀|제외|제거|삭제|지웠|지우|대신|말고|아니|아닌|아닙|지 ?않|지 ?못"
+    r"|못 ?[사살드먹]|없|싫어|힘드|부담|피하)"
 )
 _HELD = re.compile(
     r"있(?:고|으며|지만|습|어)|밖에|외에|다른|(?:빼|제외하|제거하|삭제하|지우)지 ?(?:않|못)"
@@ -59,25 +67,30 @@ def conclusion(answer: str) -> tuple[str, bool]:
     return (lines[-1] if lines else ""), False
 
 
-def concluded_number(answer: str) -> float | None:
+def concluded_number(answer: str, beside: Sequence[float] = ()) -> float | None:
     """The number an answer ends with: what follows an equals sign there, or else the first after
-    the mark, or else the last of the last line."""
+    the mark, or else the last of the last line.
+
+    Those `beside` it are passed over where another is left: "5 tickets cost 40 dollars".
+    """
     line, marked = conclusion(answer)
     if "=" in line:
         line, marked = line.rsplit("=", 1)[1], True
-    found = _NUMBER.findall(line)
+    found = [_float(number) for number in _NUMBER.findall(line)]
+    found = [number for number in found if number not in beside] or found
     if not found:
         return None
-    return _float(found[0] if marked else found[-1])
+    return found[0] if marked else found[-1]
 
 
 def _float(number: str) -> float:
     return float(number.replace(",", "").replace("−", "-"))
 
 
-def number(answer: str, *, value: float) -> bool:
-    """The answer concludes with this number."""
-    found = concluded_number(answer)
+def number(answer: str, *, value: float, beside: Sequence[float] = ()) -> bool:
+    """The answer concludes with this number; `beside` are those of the question, which it may say
+    again."""
+    found = concluded_number(answer, beside)
     return found is not None and abs(found - value) <= 1e-6 * max(1.0, abs(value))
 
 

@@ -41,6 +41,7 @@ CHECKS: Mapping[str, Callable[..., bool]] = {
     "pick": plans.pick,
     "path": plans.path,
     "moves": plans.moves,
+    "either": lambda answer, *, checks: any(not failed(answer, [check]) for check in checks),
 }
 """Beside those of `eval.checks`."""
 _MARKING = (

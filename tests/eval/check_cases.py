@@ -24,6 +24,8 @@ LENGTH: list[Case] = [
             "Really?! Yes.",
             '"Go." He went.',
             "She left at 5 p.m. and came back. Nobody saw it.",
+            "구름이 모여요!😊 그래서 비가 와요.",
+            "모여요. 와요!😊",
         ],
         ["One.", "A. B. C.", "", "...", "wait... what... no. yes."],
     ),
@@ -71,10 +73,13 @@ WORDING: list[Case] = [
 ]  # fmt: skip
 
 LAYOUT: list[Case] = [
-    ("bullets", {"min": 2, "max": 2}, ["- a\n- b", "Here:\n* a\n• b", "- a\n    - deep\n- b"],
-     ["- a", "-a\n-b", "1. a\n2. b", "- a\n- b\n- c", "**a**\n**b**", "- \n- "]),
+    ("bullets", {"min": 2, "max": 2}, ["- a\n- b", "Here:\n* a\n• b", "- a\n    - deep\n- b",
+      "· 모자\n· 신발", "ㆍ 모자\nㆍ 신발", "● 모자\n● 신발", "◦ 모자\n◦ 신발", "– 모자\n– 신발", "•모자\n•신발", "-모자\n-신발",
+      "● Hats\n- a\n- b"],
+     ["3·1 운동\n8·15 광복", "-5도\n-7도", "--모자\n--신발", "- a", "-a\n-b", "1. a\n2. b", "- a\n- b\n- c", "**a**\n**b**", "- \n- "]),
     ("bullets", {"min": 2, "only": True}, ["- a\n- b"], ["Sure:\n- a\n- b"]),
-    ("numbered", {"min": 2, "max": 2}, ["1. a\n2. b", "1) a\n2) b"], ["1. a\n1. b", "2. a\n3. b", "- a\n- b", "1. a\n3. b", ""]),
+    ("numbered", {"min": 2, "max": 2}, ["1. a\n2. b", "1) a\n2) b", "1.물을\n2.면을", "① 물을\n② 면을", "**1.** a\n**2.** b", "**1. a**\n**2. b**"],
+     ["1.5리터\n2.5리터", "② 물을\n③ 면을", "1.a\n2.b", "1. a\n1. b", "2. a\n3. b", "- a\n- b", "1. a\n3. b", ""]),
     ("numbered", {"min": 2, "only": True}, ["1. a\n2. b"], ["1. a\n2. b\nDone!"]),
     ("headings", {"level": 2, "min": 2, "max": 2}, ["## a\nx\n## b\ny"], ["# a\n# b", "## a", "##a\n##b", "### a\n### b"]),
     ("sections", {"names": ["Pros", "Cons"]}, ["## Pros\na\n## Cons\nb", "**Pros:**\na\n\nCons:\nb", "1. PROS\na\n2. CONS\nb"],
@@ -97,7 +102,8 @@ LAYOUT: list[Case] = [
     ("labelled", {"labels": ["Name", "Age"]}, ["Name: Bo\nAge: 3", "**Name:** Bo\n**Age:** 3", "- name: Bo\n- age: 3"],
      ["Age: 3\nName: Bo", "Name: Bo", "Name:\nAge: 3", "Here!\nName: Bo\nAge: 3"]),
     ("hashtags", {"min": 2, "max": 2}, ["x #one #two", "#하나 #둘"], ["#one #ONE", "# one # two", "a#b c#d", "#1 #2", "#a #b #c"]),
-    ("plain", {}, ["Just text - with a dash."], ["**bold**", "# head", "- point", "1. point", "`code`", ""]),
+    ("plain", {}, ["Just text - with a dash.", "2 * 3 * 4, a snake_case_name and 5*"],
+     ["an *arc* of", "*무지개*는", "an _arc_ of", "an __arc__ of", "· 모자", "1.물을 끓인다", "**bold**", "# head", "- point", "1. point", "`code`", ""]),
 ]  # fmt: skip
 
 STRUCTURED: list[Case] = [
@@ -180,6 +186,10 @@ KOREAN: list[Case] = [
      ["저예요, 손자 민수.", "보고 싶었어요, 친구!", "산책 갑시다, 초코!", "어떻게 지내세요, 요즘?", "안녕하세요, 민수! 반갑습니다."],
      ["보고 싶었다, 친구!", "산책 가자, 초코!", "잘 지냈어, 요즘?", "나는 그럭저럭.", "야, 오랜만! 잘 지내세요?", "안녕, 친구! 반갑습니다.",
       "손자 민수.", "필요, 친구", "확인했어요, 담당자 없음.", "나야, 손자 민수."]),
+    ("register", {"level": "casual"}, ["초코! 산책 가자!", "그랬구먼.", "잘 있었구만.", "일찍 자도록.", "간다(오늘)."],
+     ["초코! 산책 갑시다!", "초코!", "일찍 자도록 하세요.", "안녕하세요! 산책 가자."]),
+    ("register", {"level": "polite"}, ["할머니! 초코! 잘 지내셨어요?"], ["안녕! 반갑습니다.", "응! 반갑습니다.", "산책 가자! 반갑습니다."]),
+    ("register", {"level": "nominal"}, ["매출이 10% 증가함(전년 대비)."], ["매출이 10% 증가했다(전년 대비함).", "(갔다)"]),
     ("register", {"level": "plain"}, ["비가 왔다, 오늘."], ["비가 왔어, 오늘.", "비가 왔어요, 오늘."]),
     ("register", {"level": "formal"}, ["안녕하세요. 곧 갑니다."], ["안녕하세요. 곧 가요."]),
     ("register", {"level": "plain"}, ["비가 왔다.", "가자. 가는가?"], ["비가 왔어.", "비가 왔습니다.", "다."]),

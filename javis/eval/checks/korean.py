@@ -31,6 +31,9 @@ _CASUAL = (
     "래",
     "네",
     "구나",
+    "구먼",
+    "구만",
+    "도록",
     "대",
     "마",
     "렴",
@@ -64,6 +67,9 @@ _VOCATIVE = re.compile(
     r"|우리 [가-힣]+이"
 )
 
+_ASIDE = re.compile(r"\([^()]*\)(?=[^가-힣]*\Z)")
+_CALL = re.compile(r"[가-힣]{1,5}!+")
+
 LEVELS = ("polite", "formal", "friendly", "casual", "plain", "nominal")
 
 
@@ -83,15 +89,25 @@ def register(text: str, *, level: str) -> bool:
 
 def _ending(sentence: str, level: str) -> str:
     """The sentence up to its ending: "나가자, 응?" ends in 자, and "안녕!" says nothing."""
+    stripped = _ASIDE.sub("", sentence)
+    sentence = stripped if _HANGUL.search(stripped) else sentence
     kin = {"formal": "polite", "friendly": "polite"}.get(level, level)
     greetings = _GREETING.get(kin, ())
     idle = (*_REPLY.get(kin, ()), *_EXCLAIMED)
     parts = [_TAIL.sub("", part).strip() for part in re.split(r"[,，]", sentence)]
     parts = [_core(p, greetings, idle) for p in parts]
     parts = [p for p in parts if p and p not in idle and not _VOCATIVE.fullmatch(p)]
+    if _CALL.fullmatch(sentence) and not _answers(sentence.rstrip("!")):
+        return ""
     while parts and (parts[-1] in greetings or _is_afterthought(parts, greetings)):
         parts.pop()
     return parts[-1] if parts else ""
+
+
+def _answers(word: str) -> bool:
+    """Greets, replies or has an ending, so that it has a level: a mere call (초코!) has none."""
+    said = {word for level in (_GREETING, _REPLY) for words in level.values() for word in words}
+    return word in said or _has_ending(word)
 
 
 def _core(part: str, greetings: tuple[str, ...], idle: tuple[str, ...]) -> str:

@@ -7,26 +7,28 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from javis.eval.checks.letters import EMOJI
-from javis.eval.checks.text import bullets_of, lines_of, numbered_of, within
+from javis.eval.checks.text import LIST_MARK, bullets_of, lines_of, numbered_of, within
 
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(\S.*?)[ \t]*#*$", re.MULTILINE)
 _BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*")
-_ITALIC = re.compile(r"(?<![*\w])\*(?=[^\s*])([^*\n]+?)(?<=[^\s*])\*(?![*\w])")
+_ITALIC = re.compile(r"(?<![*\w])\*(?=[^\s*])([^*\n]+?)(?<=[^\s*])\*(?![*A-Za-z0-9_])")
+"""Korean particles may follow."""
 _PLACEHOLDER = re.compile(r"\[[^\[\]\n]*[^\W_][^\[\]\n]*\](?!\()")
 _HASHTAG = re.compile(r"(?<![\w#&])#[^\W\d_]\w*")
 _BEFORE_NAME = re.compile(rf"(?:#{{1,6}}\s+|\d+[.)]\s+|[\[【<〈■●*_\s]|{EMOJI.pattern})+")
 _AFTER_NAME = ":：]】>〉■●*_ "
+_UNDERSCORED = re.compile(r"(?<!\w)_{1,2}(?=[^\s_])[^_\n]+(?<=\S)_{1,2}(?!\w)")
 _MARKUP = re.compile(r"\*\*|^#{1,6}\s|^\s*[-*•+]\s|^\s*\d+[.)]\s|```|`|^\s*\|", re.MULTILINE)
 
 
 def bullets(text: str, *, min: int = 1, max: int | None = None, only: bool = False) -> bool:
-    """Points marked `-`, `*` or `•`; with `only` nothing stands outside the list."""
+    """Points marked `-`, `*`, `•` or `·`; with `only` nothing stands outside the list."""
     found = bullets_of(text)
     return within(len(found), min, max) and (not only or len(found) == len(lines_of(text)))
 
 
 def numbered(text: str, *, min: int = 1, max: int | None = None, only: bool = False) -> bool:
-    """Points numbered 1, 2, 3… without a gap."""
+    """Points numbered 1, 2, 3… or ①, ②, ③… without a gap."""
     found = numbered_of(text)
     return within(len(found), min, max) and (not only or len(found) == len(lines_of(text)))
 
@@ -117,7 +119,8 @@ def hashtags(text: str, *, min: int = 1, max: int | None = None) -> bool:
 
 def plain(text: str) -> bool:
     """No Markdown: no emphasis, headings, lists, tables or code."""
-    return bool(text) and not _MARKUP.search(text)
+    marks = (_MARKUP, _ITALIC, _UNDERSCORED, LIST_MARK)
+    return bool(text) and not any(mark.search(text) for mark in marks)
 
 
 def _bare(line: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from javis.eval.checks.text import lines_of, unfenced, within, words_of
+from javis.eval.checks.text import LIST_MARK, lines_of, unfenced, within, words_of
 from javis.eval.symptoms import language_of
 
 _SMALL_WORDS = frozenset(
@@ -142,13 +142,13 @@ def in_alphabetical_order(text: str, *, separator: str = "\n", falling: bool = F
 
 
 def _entry(part: str) -> str:
-    part = re.sub(r"^\s*(?:[-*•+]|\d+[.)])\s+", "", part)
+    part = LIST_MARK.sub("", part.strip())
     return part.strip(" .,*\"'\n").casefold()
 
 
 def unlabelled(line: str, letter: str) -> str:
     """The line without a list mark, `**`, and the letter as a label before it."""
-    line = re.sub(r"^(?:[-*•]|\d+[.)])\s+", "", line).replace("**", "")
+    line = LIST_MARK.sub("", line).replace("**", "")
     label = re.match(
         rf"[\[(\"']?{re.escape(letter)}[\])\"']?\s*[:：–—-]\s*(?=\S)", line, re.IGNORECASE
     )

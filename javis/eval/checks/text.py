@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
-_SENTENCE_END = re.compile(r"(?:[.!?…。！？]+[\"'”’)\]»」』]*)(?=\s|\Z)|\n+")
+# An emoji may follow without a space, and then begins the next sentence.
+_SENTENCE_END = re.compile(
+    r"(?:[.!?…。！？]+[\"'”’)\]»」』]*)(?=\s|\Z|[\u2600-\u27bf\U0001f1e6-\U0001faff])|\n+"
+)
 _ABBREVIATION = re.compile(
     r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|Mt|vs|etc|e\.g|i\.e|a\.m|p\.m|No|approx|Jr|Sr|U\.S|U\.K)\.(?=\s\S)"
 )
-_MARKER = re.compile(r"^[ \t]*(?:[-*•+]|\d+[.)]|#{1,6}|>)[ \t]+", re.MULTILINE)
-_BULLET = re.compile(r"^([ \t]*)[-*•+][ \t]+(\S.*)$", re.MULTILINE)
-_NUMBER = re.compile(r"^[ \t]*(\d{1,3})[.)][ \t]+(\S.*)$", re.MULTILINE)
+# As in Korean texts: no space is needed after a mark that is nothing else, nor before Hangul.
+_POINT = r"(?:[-*+–][ \t]+|-(?=[가-힣])|[•·ㆍ●◦▪][ \t]*)"
+_COUNT = r"(?:\*\*)?(\d{1,3}(?=[.)])|[①-⑳])[.)]?(?:\*\*)?(?:[ \t]+|(?=[가-힣]))"
+LIST_MARK = re.compile(rf"^[ \t]*(?:{_POINT}|{_COUNT})(?=\S)", re.MULTILINE)
+_MARKER = re.compile(rf"^[ \t]*(?:{_POINT}|{_COUNT}|(?:#{{1,6}}|>)[ \t]+)", re.MULTILINE)
+_BULLET = re.compile(rf"^([ \t]*)({_POINT})(\S.*)$", re.MULTILINE)
+_NUMBER = re.compile(rf"^[ \t]*{_COUNT}(\S.*)$", re.MULTILINE)
 _FENCE = re.compile(r"\A```[\w+-]*[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
 
 
@@ -49,7 +57,10 @@ def lines_of(text: str) -> list[str]:
 
 def bullets_of(text: str) -> list[str]:
     """The points of a list, the nested ones left out."""
-    found = [(len(indent.expandtabs(4)), point) for indent, point in _BULLET.findall(text)]
+    lines = _BULLET.findall(text)
+    # ● before other points marks a heading.
+    lines = [line for line in lines if "●" not in line[1]] or lines
+    found = [(len(indent.expandtabs(4)), point) for indent, _, point in lines]
     # `**bold**` at a line's start is no point: the mark must be followed by a space.
     least = min((indent for indent, _ in found), default=0)
     return [point.strip() for indent, point in found if indent < least + 2 and _has_word(point)]
@@ -57,7 +68,10 @@ def bullets_of(text: str) -> list[str]:
 
 def numbered_of(text: str) -> list[str]:
     """The points of a list that counts 1, 2, 3…; [] when it counts otherwise."""
-    found = [(int(number), point.strip()) for number, point in _NUMBER.findall(text)]
+    found = [
+        (int(unicodedata.normalize("NFKC", number)), point.strip())
+        for number, point in _NUMBER.findall(text)
+    ]
     if [number for number, _ in found] != list(range(1, len(found) + 1)):
         return []
     return [point for _, point in found]

@@ -14,12 +14,16 @@ LETTERS = "ABCD"
 _MAX_GUESSES = 3
 _SHORT_WORDS = 3
 _SEPARATOR = re.compile(r"[,;/\n]|\b(?:or|and)\b|(?<=\S)(?:이나|또는)\s")
-_HEAD = re.compile(r":\s|\s\(|\s[–—-]\s|[.!]\s")
+_HEAD = re.compile(
+    r":\s|\s\(|\s[–—-]\s|[.!]\s|,\s(?=(?:namely|including|which|colou?red|called|such as)\b)"
+)
 """What ends the answer proper; what follows may list what it is about."""
 _LEAD_IN = re.compile(r"\A[^:\n]*:\s")
 _WRITTEN_OUT = re.compile(r"[\d\s.,+\-*/()×÷…·]+(?==)")
 """The left side of an equation: the way to an answer, not an answer."""
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_MARKUP = re.compile(r"\\(?:text|mathrm|mathbf)\{([^{}]*)\}|</?sub>|_\{(\d+)\}|_(?=\d)")
+"""Frames of a formula: H_2O, H_{2}O, \\text{H}_2, H<sub>2</sub>O."""
 _PARTICLES = "은는이가을를의에로와과도만라입였인야예죠으"
 """What may follow a Korean word of one syllable; after a longer one anything may."""
 _DENIED_BEFORE = re.compile(r"(?:\bnot|n't|\bnever)\s+(?:(?:in|the|an|a)\s+){0,2}$")
@@ -44,8 +48,10 @@ _MORE_LETTERS = re.compile(
 
 
 def plain(text: str) -> str:
-    """One spelling of what looks or means the same: width, case, apostrophes, 1,024 and 72.00."""
+    """One spelling of what looks or means the same: width, case, apostrophes, H_2O, 1,024 and
+    72.00."""
     text = unicodedata.normalize("NFKC", text).casefold()
+    text = _MARKUP.sub(lambda match: match[1] or match[2] or "", text)
     text = text.replace("\u2019", "'").replace("\u2018", "'").replace("\u02bb", "'")
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     # But not in 1.0.2, which is no number.
@@ -54,13 +60,17 @@ def plain(text: str) -> str:
 
 def guessing(answer: str, question: str) -> bool:
     """Whether an answer lists many things where one was asked for."""
-    numbers = set(_NUMBER.findall(_WRITTEN_OUT.sub(" ", plain(answer)))) - set(
-        _NUMBER.findall(plain(question))
-    )
+    numbers = _numbers(answer, question)
     listed = _LEAD_IN.sub("", answer)
     parts = [part for part in _SEPARATOR.split(listed) if part.strip()]
     short = [part for part in parts if len(part.split()) <= _SHORT_WORDS]
     return len(numbers) > _MAX_GUESSES or len(short) > _MAX_GUESSES
+
+
+def _numbers(answer: str, question: str) -> set[str]:
+    """The numbers in digits that the question does not name."""
+    found = _NUMBER.findall(_WRITTEN_OUT.sub(" ", plain(answer)))
+    return set(found) - set(_NUMBER.findall(plain(question)))
 
 
 def answered(
@@ -68,8 +78,12 @@ def answered(
 ) -> str | None:
     """The first of `accepted` that is given as the answer, or None where it is one guess of many.
 
-    "Five rings: blue, yellow, black, green and red" answers before it lists.
+    "Five rings: blue, yellow, black, green and red" answers before it lists, and the only number
+    of an answer is no guess among the things it counts.
     """
+    only = _numbers(answer, question)
+    if len(only) == 1 and only <= set(accepted):
+        return named(answer, accepted, namesakes)
     for text in (_HEAD.split(answer.strip(), maxsplit=1)[0], answer):
         if not guessing(text, question) and (found := named(text, accepted, namesakes)):
             return found
@@ -125,7 +139,8 @@ def _pattern(wanted: str, compounds: Sequence[str] | None = None) -> re.Pattern[
     elif last.isdigit():
         after = r"(?!\d|[.,]\d)"
     else:
-        after = r"(?![^\W\d_가-힣])"
+        # A digit goes on with a formula: H2O is not in H2O2.
+        after = r"(?![^\W_가-힣])"
     return re.compile(f"{before}{body}(?:{after})")
 
 

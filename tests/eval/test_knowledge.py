@@ -106,6 +106,26 @@ def test_who_does_not_gets_none(item: Item) -> None:
         *(("ko-short-040", said, 0) for said in ("개구리예요.", "개미죠.", "무지개예요.")),
         ("en-short-060", "There are five rings: blue, yellow, black, green, and red.", 1),
         ("ko-short-057", "1+2+3+4+5+6+7+8+9+10=55입니다.", 1),
+        *(
+            ("en-short-022", said, 1)
+            for said in ("$H_2O$", "H_2O", "H_{2}O", "$\\text{H}_2\\text{O}$", "H<sub>2</sub>O")
+        ),
+        *(("en-short-022", said, 0) for said in ("H2O2", "H_2O_2", "$H_2O_2$", "HO", "D2O")),
+        *(("en-short-056", said, 1) for said in ("Base-16", "base16", "It is base 16.", "16")),
+        *(("en-short-056", said, 0) for said in ("Base-10", "base160", "base-2")),
+        (
+            "en-short-060",
+            "The Olympic symbol has five interlocking rings, coloured blue, yellow, black, green, "
+            "and red.",
+            1,
+        ),
+        ("en-short-060", "It has six rings, coloured blue, yellow, black, green, and red.", 0),
+        ("en-short-060", "four, five, six, seven", 0),
+        ("ko-short-034", "ㅏ, ㅑ, ㅓ, ㅕ, ㅗ, ㅛ, ㅜ, ㅠ, ㅡ, ㅣ의 10개입니다.", 1),
+        *(("ko-short-034", said, 1) for said in ("모두 열 가지입니다.", "열 개")),
+        *(("ko-short-034", said, 0) for said in ("ㅏ, ㅑ, ㅓ, ㅕ의 21개입니다.", "8, 9, 10, 11")),
+        *(("ko-short-014", "통일신라", 1), ("ko-short-014", "후백제", 0)),
+        *(("en-short-015", "Napoléon", 1), ("en-short-015", "Napoléon III", 0)),
     ],
 )
 def test_answers_that_are_easily_taken_amiss(id_: str, answer: str, score: float) -> None:

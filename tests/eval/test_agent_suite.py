@@ -188,7 +188,8 @@ RIGHT = [
             *("된장 찌개를 추천합니다.", "미역 국은 어떠세요?", "하얀 순두부찌개를 추천합니다."),
             *("맵지 않은 순두부찌개입니다.", "매운 것을 못 드시니 미역국이 좋겠어요."),
             *("매운 음식이 부담스러우시면 된장찌개요.", "김치찌개 대신 된장찌개를 추천합니다."),
-            "고춧가루를 넣지 않은 콩나물국을 추천합니다.",
+            *("고춧가루를 넣지 않은 콩나물국을 추천합니다.", "버섯 두부 전골이요."),
+            "매운 걸 안 좋아하시면 계란국이요.",
         )
     ),
     ("ko-feedback-12", "영으로"),
@@ -200,7 +201,12 @@ RIGHT = [
     *(("en-feedback-09", said) for said in ("- sharks\n- whales", "- **Seal**\n- Octopus")),
     *(
         ("en-feedback-06", f"How about {said}?")
-        for said in ("a grilled cheese sandwich", "an egg sandwich", "a hummus and pepper sandwich")
+        for said in (
+            "a cheese sandwich",
+            "a PB&J sandwich",
+            "an egg sandwich",
+            "a hummus and pepper sandwich",
+        )
     ),
     ("en-feedback-04", "Answer: 5 tickets cost 40 dollars"),
     ("en-feedback-04", "Answer: 40 dollars for 5 tickets at 8 dollars"),
@@ -335,6 +341,7 @@ WRONG = [
             *("재고가 많이 남아 있지 않습니다", "재고가 7개밖에 없네요", "재고가 없지 않습니다"),
             *("확인할 수 없습니다.", "재고를 찾을 수 없습니다.", "재고는 35개이고 문제 없습니다."),
             *("재고는 30개이고 모자란 것은 없습니다.", "재고가 충분히 남아 있지 않습니다."),
+            "재고가 있습니다. 걱정 없습니다.",
             *("재고가 남아 있습니다", "10개입니다."),
         )
     ),

@@ -47,7 +47,7 @@ _DISMISSED_AFTER = re.compile(
     rf"\b(?:is|are|was|were|can|could|does|do|did|has|have)(?:n't|\snot)\b(?! (?:been )?{_REMOVED})"
     rf"|\b(?:cannot|can't)\b|\bno longer\b|(?<!not )(?<!n't )(?<!not been )\b{_REMOVED}"
     r"|빼|뺐|뺀|제외|제거|삭제|지웠|지우|대신|말고|아니|아닌|아닙|지 ?않|지 ?못"
-    r"|못 ?[사살드먹]|없|싫어|힘드|부담|피하)"
+    r"|못 ?[사살드먹]|없|싫어|안 ?좋아|힘드|부담|피하)"
 )
 _HELD = re.compile(
     r"있(?:고|으며|지만|습|어)|밖에|외에|다른|(?:빼|제외하|제거하|삭제하|지우)지 ?(?:않|못)"

@@ -107,19 +107,11 @@ class TrainError(JavisError):
 
 
 class NotEnoughData(TrainError):
-    """A method needs more rows than were approved."""
+    """A method needs `missing` more rows than were approved; the sentence says of which kind."""
 
-    def __init__(self, *, method: str, have: int, need: int) -> None:
-        self.missing = need - have
-        super().__init__(
-            "not_enough_data",
-            "{method} needs at least {need} approved examples; there are {have}, so {missing} are "
-            "missing.",
-            method=method,
-            need=need,
-            have=have,
-            missing=self.missing,
-        )
+    def __init__(self, code: str, message: str, *, missing: int, **values: object) -> None:
+        self.missing = missing
+        super().__init__(code, message, missing=missing, **values)
 
 
 class AlreadyTraining(TrainError):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from javis.core.errors import NotEnoughData, TrainError
+from javis.core.errors import TrainError
 from javis.core.learning import Method
 from javis.core.types import Message
 from javis.engine.template import ChatTemplate
@@ -21,7 +21,7 @@ from javis.train.data import (
     encode_pairs,
     read_rows,
 )
-from javis.train.recommend import KTO_EACH
+from javis.train.recommend import KTO_EACH, too_few
 
 _SAMPLES = 3
 _DRY_ROWS = 8
@@ -135,7 +135,7 @@ def _require(method: Method, rows: int, lost: int) -> None:
         if lost:
             why = f"{lost} answers do not fit into max_length"
             raise TrainError("train_data", "The rows to learn from cannot be used: {why}.", why=why)
-        raise NotEnoughData(method=method, have=rows, need=2)
+        raise too_few(method, rows, 2)
 
 
 def _require_both(judged: Sequence[EncodedJudged]) -> None:

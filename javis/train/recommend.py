@@ -127,11 +127,49 @@ def missing(method: Method, counts: Mapping[str, int]) -> int:
 
 
 def require_enough(method: Method, counts: Mapping[str, int]) -> None:
-    """Raises NotEnoughData with the missing number."""
+    """Raises NotEnoughData with what is missing."""
     short = missing(method, counts)
+    if short and method == "kto":
+        raise NotEnoughData(
+            "not_enough_thumbs",
+            "This method needs at least {need} rated answers, {each} liked and {each} disliked "
+            "among them; there are {liked} liked and {disliked} disliked, so {missing} are "
+            "missing.",
+            need=MINIMUM[method],
+            each=KTO_EACH,
+            liked=counts.get("liked", 0),
+            disliked=counts.get("disliked", 0),
+            missing=short,
+        )
     if short:
-        have = rows_for(method, counts)
-        raise NotEnoughData(method=method, have=have, need=have + short)
+        raise too_few(method, rows_for(method, counts), MINIMUM[method])
+
+
+def too_few(method: Method, have: int, need: int) -> NotEnoughData:
+    """The refusal that names the kind of rows a method learns from."""
+    values = {"have": have, "need": need}
+    if method == "dpo":
+        return NotEnoughData(
+            "not_enough_pairs",
+            "This method needs at least {need} pairs of a better and a worse answer; there are "
+            "{have}, so {missing} are missing.",
+            missing=need - have,
+            **values,
+        )
+    if method == "kto":
+        return NotEnoughData(
+            "not_enough_rows",
+            "There are too few rated answers to learn from: {have}, and {need} are needed.",
+            missing=need - have,
+            **values,
+        )
+    return NotEnoughData(
+        "not_enough_data",
+        "This method needs at least {need} good answers; there are {have}, so {missing} are "
+        "missing.",
+        missing=need - have,
+        **values,
+    )
 
 
 def propose(

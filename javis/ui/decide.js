@@ -92,7 +92,7 @@ function tookNode(job) {
   const took = job.took || {};
   const parts = [
     took.seconds ? t("took.time", { time: roughTime(took.total_seconds || took.seconds) }) : "",
-    took.steps ? t("took.steps", { steps: number(took.steps) }) : "",
+    took.steps ? t(took.steps === 1 ? "took.steps_one" : "took.steps", { steps: number(took.steps) }) : "",
     took.peak_memory_bytes ? t("took.memory", { memory: megabytes(took.peak_memory_bytes) }) : "",
     took.cost ? t("took.cost", { cost: money(took.cost) }) : "",
   ].filter(Boolean);

@@ -159,7 +159,9 @@ class Edge:
                 "drop": error.drop,
             }
         if isinstance(error, JavisError):
-            return {"code": error.code, "message": self.texts.error(language, error)}
+            failure = {"code": error.code, "message": self.texts.error(language, error)}
+            field = error.values.get("field")
+            return {**failure, "field": field} if field else failure
         number = uuid.uuid4().hex[:8]
         log.error("Unforeseen failure %s", number, exc_info=error)
         return {

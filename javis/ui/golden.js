@@ -58,7 +58,7 @@ async function listGolden(host) {
       "li",
       {},
       goldenButton(r.id),
-      el("div", {}, el("p", {}, el("strong", {}, r.message)), el("p", { class: r.wanted === null ? "jv-hint" : "" }, r.wanted ?? t("golden.open")), el("p", { class: "jv-hint" }, [new Date(r.at).toLocaleDateString(lang), r.earlier ? t("golden.earlier", { count: number(r.earlier) }) : ""].filter(Boolean).join(" · "))),
+      el("div", {}, el("p", {}, el("strong", {}, r.message)), el("p", { class: r.wanted === null ? "jv-hint" : "" }, r.wanted ?? t("golden.open")), el("p", { class: "jv-hint" }, [new Date(r.at).toLocaleDateString(lang), r.earlier ? t(r.earlier === 1 ? "golden.earlier_one" : "golden.earlier", { count: number(r.earlier) }) : ""].filter(Boolean).join(" · "))),
     ),
   );
   const fold = el("details", {}, el("summary", {}, t("golden.count", { count: number(found.total) })), el("ul", { class: "jv-golden-rows" }, rows));

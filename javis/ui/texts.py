@@ -15,6 +15,8 @@ LANGUAGES = ("en", "ko")
 FALLBACK = "en"
 _SERVER_ONLY = ("error.", "field.", "broken.", "chosen.")
 """Keys of sentences that the page is told whole."""
+_UNITS = {"max_length": "hyper.tokens", "save_steps": "hyper.steps", "max_steps": "hyper.steps"}
+"""What a range is counted in, where a number alone does not say it."""
 _FOLDER = Path(__file__).with_name("i18n")
 
 
@@ -27,6 +29,14 @@ class _Kept(dict[str, object]):
 
 def _placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+def _number(value: float) -> str:
+    """A limit as the page's script writes it: 131,072, 0.01, 1e-8."""
+    if value and abs(value) < 1e-3:
+        digits, _, power = f"{value:.0e}".partition("e")
+        return f"{digits}e{int(power)}"
+    return f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
 def _settled(language: str, text: str) -> str:
@@ -89,13 +99,18 @@ class Texts:
 
     def named(self, language: str, values: dict[str, object]) -> dict[str, object]:
         """The values of an error, with what has words of its own in the page's language."""
-        return {k: self._word(language, k, v) for k, v in values.items()}
+        words = {k: self._word(language, k, v) for k, v in values.items()}
+        if (unit := _UNITS.get(str(values.get("field")))) and "high" in words:
+            words["high"] = self.say(language, unit, count=words["high"])
+        return words
 
     def _word(self, language: str, name: str, value: object) -> object:
         if isinstance(value, JavisError):
             return self.error(language, value)
         if isinstance(value, Errors):
             return "\n".join(self.error(language, error) for error in value)
+        if isinstance(value, (int, float)) and name in ("low", "high"):
+            return _number(value)
         if name in ("what", "name", "field"):
             return self.tables[language].get(f"field.{value}", value)
         return self.reason(language, str(value)) if name == "why" else value

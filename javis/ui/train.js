@@ -63,7 +63,7 @@ function drawWhat() {
   const day = (at) => new Date(at).toLocaleDateString(lang, { dateStyle: "medium" });
   const facts = [
     p.languages.length ? p.languages.map(languageName).join(", ") : "",
-    p.first_at ? t("train.dates", { first: day(p.first_at), last: day(p.last_at) }) : "",
+    p.first_at ? t(day(p.first_at) === day(p.last_at) ? "train.dates_one" : "train.dates", { first: day(p.first_at), last: day(p.last_at) }) : "",
     pending ? t("ready.look", { count: number(pending) }) : "",
   ].filter(Boolean);
   swap(
@@ -111,7 +111,7 @@ async function estimateNow() {
     if (seq === TR.seq) TR.estimate = estimate;
   } catch (error) {
     if (!(error instanceof CallError)) throw error;
-    if (seq === TR.seq) TR.estimate = { failure: error.message };
+    if (seq === TR.seq) TR.estimate = { failure: error.message, field: error.field };
   }
   drawEstimate();
 }
@@ -135,7 +135,7 @@ function drawHow() {
       presets,
       hyperparameterFields(),
       $("jv-estimate") || el("div", { id: "jv-estimate", "aria-live": "polite" }),
-      missing ? el("p", { class: "jv-alarm" }, t(missing === 1 ? "train.missing_one" : "train.missing", { count: number(missing) })) : "",
+      missing ? el("p", { class: "jv-alarm" }, missingWords(missing)) : "",
       el("label", { class: "jv-toggle" }, el("input", { type: "checkbox", role: "switch", class: "jv-onoff", checked: !TR.ask, onchange: (e) => (TR.ask = !e.target.checked) }), el("span", {}, el("strong", {}, t("train.at_once")), el("span", {}, t("train.at_once_hint")))),
       el(
         "div",
@@ -149,12 +149,22 @@ function drawHow() {
   return drawEstimate();
 }
 
+// What a method still needs, each in what it learns from.
+function missingWords(missing) {
+  const { liked, disliked } = TR.state.proposal.counts;
+  if (TR.method === "kto") return t("train.missing_thumbs", numbersIn({ ...TR.state.thumbs, liked, disliked }));
+  const count = number(missing);
+  if (TR.method === "dpo") return t(missing === 1 ? "train.missing_pairs_one" : "train.missing_pairs", { count });
+  return t(missing === 1 ? "train.missing_examples_one" : "train.missing_examples", { count });
+}
+
 const numbersIn = (values) => Object.fromEntries(Object.entries(values || {}).map(([k, v]) => [k, typeof v === "number" ? number(v, 3) : v]));
 
 function drawEstimate() {
   const host = $("jv-estimate");
   const e = TR.estimate;
   if (!host) return "";
+  for (const box of document.querySelectorAll(".jv-hyper [id^='jv-h-']")) box.setAttribute("aria-invalid", String(box.id === `jv-h-${e?.field}`));
   if (!e) return host.replaceChildren(el("p", { class: "jv-hint" }, t("loading"))), "";
   if (e.failure) return host.replaceChildren(el("p", { class: "jv-alarm" }, e.failure)), "";
   const fact = (key, value) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, value));

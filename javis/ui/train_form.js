@@ -19,23 +19,25 @@ function hyperparameterField(field) {
     box = select(t(`hyper.${field.name}`), String(value), field.choices.map((c) => [c, t(`hyper.choice_${c}`)]), set);
     box.id = id;
   } else {
-    box = el("input", { type: "text", class: "jv-field", id, inputmode: field.kind === "modules" ? "text" : "decimal", autocomplete: "off", onchange: (e) => set(fieldValue(field, e.target)) });
+    box = el("input", { type: "text", class: "jv-field", id, inputmode: field.kind === "modules" ? "text" : "decimal", autocomplete: "off", onchange: (e) => set(fieldValue(field, e.target.value)) });
     box.value = value === null ? "" : Array.isArray(value) ? value.join(", ") : String(value);
     box.placeholder = field.optional ? t("hyper.auto") : "";
   }
-  const range = !["whole", "number"].includes(field.kind) ? "" : t("hyper.range", { low: plainNumber(field.low), high: plainNumber(field.high) });
+  const range = !["whole", "number"].includes(field.kind) ? "" : t("hyper.range", { low: plainNumber(field.low), high: withUnit(field.name, plainNumber(field.high)) });
   return el("div", { class: "jv-hyper" }, el("label", { for: id }, t(`hyper.${field.name}`)), box, el("p", { class: "jv-hint" }, t(`hyper.why_${field.name}`), range ? ` ${range}` : ""));
 }
+
+const COUNTED_IN = { max_length: "hyper.tokens", save_steps: "hyper.steps", max_steps: "hyper.steps" };
+const withUnit = (name, count) => (COUNTED_IN[name] ? t(COUNTED_IN[name], { count }) : count);
 
 const plainNumber = (n) => (Math.abs(n) >= 1e-3 || n === 0 ? number(n, 4) : n.toExponential(0));
 
 // What was typed, as the server expects it; it says itself what is out of range.
-function fieldValue(field, input) {
-  const text = input.value.trim();
+function fieldValue(field, typed) {
+  const text = typed.trim();
   if (!text) return field.optional ? null : undefined;
   if (field.kind === "modules") return text === "all-linear" ? text : text.split(/[\s,]+/).filter(Boolean);
   const found = Number(text.replace(/,/g, ""));
-  input.setAttribute("aria-invalid", String(!Number.isFinite(found)));
   return Number.isFinite(found) ? found : text;
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from javis.core.learning import METHODS, TERMINAL, TrainEvent, TrainJob
 from javis.service.services import Services
+from javis.train.recommend import KTO_EACH, MINIMUM
 from javis.ui.edge import Edge, Handler, Json, Payload, User, unexpected
 from javis.ui.texts import Texts
 
@@ -49,6 +50,7 @@ class Training:
         versions = self._services.versions
         return {
             "proposal": asdict(self._training.propose()),
+            "thumbs": {"need": MINIMUM["kto"], "each": KTO_EACH},
             "pending": self._services.feedback.readiness().need_a_look,
             "methods": list(METHODS),
             "first": len(versions.all()) == 1,

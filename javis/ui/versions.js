@@ -97,6 +97,8 @@ function versionNode(v) {
   );
 }
 
+const turnsOf = ({ total_turns: count }) => (count ? t(count === 1 ? "versions.turns_one" : "versions.turns", { count: number(count) }) : "");
+
 function versionLine(v) {
   if (v.name === "base") return [v.base_model, t("versions.engine", { engine: VS.state.engine })].join(" · ");
   const data = v.training_data || {};
@@ -104,7 +106,7 @@ function versionLine(v) {
   return [
     v.parent ? t("versions.after", { parent: v.parent }) : "",
     known in TEXTS.en ? t(known) : v.method,
-    data.total_turns ? t("versions.turns", { count: number(data.total_turns) }) : "",
+    turnsOf(data),
     v.promoted_at ? t("versions.live_since", { at: whenOf(v.promoted_at) }) : v.created_at ? t("versions.made", { at: whenOf(v.created_at) }) : "",
     v.usable ? t("versions.engine", { engine: VS.state.engine }) : "",
     v.notes,
@@ -137,7 +139,7 @@ function versionFold(v) {
     el("summary", {}, t("msg.details")),
     facts([
       ["versions.parent", v.parent ? v.parent : t("controls.base")],
-      ["versions.data", [data.total_conversations ? t("versions.conversations", { count: number(data.total_conversations) }) : "", data.total_turns ? t("versions.turns", { count: number(data.total_turns) }) : "", dates.join(" – ")].filter(Boolean).join(" · ")],
+      ["versions.data", [data.total_conversations ? t(data.total_conversations === 1 ? "versions.conversations_one" : "versions.conversations", { count: number(data.total_conversations) }) : "", turnsOf(data), dates.join(" – ")].filter(Boolean).join(" · ")],
       ["versions.method", v.method],
       ["versions.config", config.map(([name, value]) => `${t(`hyper.${name}`)} ${typeof value === "number" ? plainNumber(value) : value === true ? t("versions.on") : value}`).join(" · ")],
       ["versions.base", v.base_model],

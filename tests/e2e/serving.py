@@ -20,6 +20,7 @@ import uvicorn
 from javis.api.app import build_api
 from javis.api.auth import LOCAL, Auth
 from javis.api.guards import install_guards
+from javis.core.sentence import Sentence
 from javis.core.settings import Settings
 from javis.core.types import Message, SamplingParams, Version
 from javis.engine.scripted import ScriptedEngine
@@ -88,7 +89,10 @@ def user_of(request: gr.Request) -> TestUser:
 
 def build_services(root: Path, engine: ScriptedEngine) -> tuple[Services, Store]:
     settings, store = open_data(root)
-    why = ["llama.cpp, because there is no CUDA device.", "SmolLM2 135M, because it is embedded."]
+    why = [
+        Sentence("no_card", "No CUDA card was found: the embedded model runs on any computer."),
+        Sentence("fastest", "llama.cpp is the fastest engine on a processor."),
+    ]
     return join(settings, store, engine, TwoVersions(settings.models_dir), None, why), store
 
 

@@ -57,4 +57,4 @@ def test_a_candidate_that_stutters_is_stopped_and_the_table_says_by_how_much(
     site.services.training.override(site.services.training.jobs()[0].id, "local")
     page = open_page("#admin/versions", server=site, locale="ko-KR")
     row = page.locator("tr.is-failed").first
-    expect(row).to_contain_text("건강한 답변: 문제 24개에서", timeout=20_000)
+    expect(row).to_contain_text("온전한 답변: 문제 24개에서", timeout=20_000)

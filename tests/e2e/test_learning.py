@@ -132,7 +132,9 @@ def test_a_rejected_candidate_says_why_and_needs_a_typed_word(
 def test_what_is_missing_is_said(open_page: Open, tmp_path: Path, trainer: Trainer) -> None:
     with serve(tmp_path, scripted(), build=trainer) as empty:
         page = open_page("#admin/train", server=empty)
-        expect(page.locator("#jv-train-how .jv-alarm")).to_contain_text("8 more are needed")
+        expect(page.locator("#jv-train-how .jv-alarm")).to_contain_text(
+            "8 more good answers are needed"
+        )
         expect(page.locator("#jv-train-start")).to_be_disabled()
         page.get_by_label("Method").select_option("kto")
         expect(page.locator("#jv-train-how .jv-alarm")).to_contain_text("16 more are needed")
@@ -140,6 +142,20 @@ def test_what_is_missing_is_said(open_page: Open, tmp_path: Path, trainer: Train
         page.locator("#jv-h-learning_rate").fill("7")
         page.locator("#jv-h-learning_rate").blur()
         expect(page.locator("#jv-estimate")).to_contain_text("Learning rate must be between")
+
+
+def test_a_refused_setting_is_named_and_marked(open_page: Open, site: Served) -> None:
+    page = open_page("#admin/train", server=site, locale="ko-KR")
+    page.get_by_text("모든 설정").click()
+    box = page.locator("#jv-h-max_length")
+    expect(box).to_have_attribute("aria-invalid", "false")
+    box.fill("4")
+    box.press("Tab")
+    expect(page.locator("#jv-estimate")).to_contain_text("예시 최대 길이 값은 16~131,072토큰 사이")
+    expect(box).to_have_attribute("aria-invalid", "true")
+    box.fill("512")
+    box.press("Tab")
+    expect(box).to_have_attribute("aria-invalid", "false")
 
 
 def test_a_model_that_cannot_be_trained_says_so(open_page: Open) -> None:

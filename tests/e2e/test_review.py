@@ -185,7 +185,7 @@ def test_a_day_is_the_readers_own(open_page: Open, tmp_path: Path) -> None:
         expect(rows).to_have_count(1)
         # Drawn anew, the field shows the day that was picked.
         page.click("#jv-lang")
-        expect(page.get_by_label("평가 종료일")).to_have_value("2026-07-01")
+        expect(page.get_by_label("평가한 날(까지)")).to_have_value("2026-07-01")
         page.get_by_label("이 쪽 모두 선택").check()
         page.locator("[data-act=bulk-exclude]").click()
         expect(page.locator(".jv-toast")).to_be_visible()

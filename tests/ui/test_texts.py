@@ -13,9 +13,16 @@ from typing import get_args
 import pytest
 
 from javis.commands import study
-from javis.core.errors import ContextOverflow, EngineError, Errors, JavisError, UserInputError
+from javis.core.errors import (
+    ContextOverflow,
+    EngineError,
+    Errors,
+    JavisError,
+    NotEnoughData,
+    UserInputError,
+)
 from javis.core.evaluation import SUITES
-from javis.core.learning import FLAG_KINDS, METHODS, JobState, Prices, Status
+from javis.core.learning import FLAG_KINDS, METHODS, JobState, Method, Prices, Status
 from javis.core.sentence import Sentence
 from javis.core.types import REASONS, Finish, check_text
 from javis.dataset.pii import KINDS
@@ -26,7 +33,7 @@ from javis.eval.symptoms import SYMPTOMS
 from javis.service import outcome
 from javis.service.own_suites import SEEN, UNSEEN
 from javis.train import recommend
-from javis.train.hyperparameters import RANGES, SCHEDULERS
+from javis.train.hyperparameters import RANGES, SCHEDULERS, Hyperparameters
 from javis.ui.texts import LANGUAGES, Texts
 from javis.versions.history import Reason
 
@@ -42,6 +49,7 @@ ERRORS = {
     "EngineError",
     "VersionError",
     "TrainError",
+    "NotEnoughData",
 }
 WHOLE_SENTENCES = {"version_damaged", "version_not_for_engine"}
 """Codes whose many sentences are written where they are raised; the page shows those."""
@@ -234,6 +242,41 @@ def test_an_error_in_korean_names_the_field_in_korean(texts: Texts) -> None:
     assert texts.error("en", caught.value) == "The title is empty."
     overflow = ContextOverflow(tokens=300, limit=200, drop=2)
     assert "100토큰" in texts.error("ko", overflow)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("learning_rate", "학습률 값은 1e-8~1 사이여야 합니다."),
+        ("epochs", "데이터 반복 횟수 값은 0.01~100 사이여야 합니다."),
+        ("max_length", "예시 최대 길이 값은 16~131,072토큰 사이여야 합니다."),
+        ("save_steps", "저장 간격 값은 1~1,000,000걸음 사이여야 합니다."),
+    ],
+)
+def test_a_refused_range_is_written_as_the_form_writes_it(
+    texts: Texts, name: str, sentence: str
+) -> None:
+    with pytest.raises(UserInputError) as caught:
+        Hyperparameters.parse({name: -1})
+    assert texts.error("ko", caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("method", "counts", "part"),
+    [
+        ("sft-lora", {"examples": 5}, "좋은 답변이 8개 이상"),
+        ("dpo", {"pairs": 5}, "쌍이 8개 이상"),
+        ("kto", {"liked": 43, "disliked": 1}, "각각 4개 이상"),
+        ("kto", {"liked": 43, "disliked": 1}, "좋아요 43개, 아쉬워요 1개"),
+    ],
+)
+def test_what_a_method_lacks_is_said_in_what_it_learns_from(
+    texts: Texts, method: Method, counts: dict[str, int], part: str
+) -> None:
+    with pytest.raises(NotEnoughData) as caught:
+        recommend.require_enough(method, counts)
+    assert part in texts.error("ko", caught.value)
+    assert str(caught.value.missing) in str(caught.value)
 
 
 def test_what_cannot_be_said_falls_back_to_the_errors_own_sentence(texts: Texts) -> None:

@@ -51,6 +51,9 @@ function card(key, ...children) {
   return el("section", { class: "jv-card" }, el("h2", {}, t(key)), children);
 }
 
+// Of a file that shows as 0 MB nothing is worth tidying up.
+const LITTLE_BYTES = 2 ** 20 / 20;
+
 function paintAdmin(s) {
   const m = S.model;
   const rows = s.store.rows || {};
@@ -77,9 +80,9 @@ function paintAdmin(s) {
         ["admin.turns", number(rows.turns || 0)],
         ["admin.votes", number(rows.feedback || 0)],
         ["admin.size", megabytes(s.store.bytes)],
-        ["admin.dead", `${number(100 * s.store.dead_ratio)} %`],
+        ["admin.dead", s.store.bytes < LITTLE_BYTES ? "" : percentOf(s.store.dead_ratio)],
         ["admin.file", s.store.path],
-        ["admin.last_backup", s.store.last_backup ? new Date(s.store.last_backup.at ?? s.store.last_backup).toLocaleString(lang) : t("admin.never")],
+        ["admin.last_backup", whenOf(s.store.last_backup?.at ?? s.store.last_backup) || t("admin.never")],
       ]),
       s.store.private === false ? el("p", { class: "jv-alarm" }, t("admin.not_private")) : "",
       s.store.torn_files?.length ? el("p", { class: "jv-alarm" }, t("admin.torn", { files: s.store.torn_files.join(", ") })) : "",
@@ -96,11 +99,14 @@ function duration(seconds) {
   return minutes < 60 ? t("admin.uptime_minutes", { minutes: number(minutes) }) : t("admin.uptime_value", { hours: number(Math.floor(minutes / 60)), minutes: number(minutes % 60) });
 }
 
+// A path takes a while to read, or to copy.
+const PATH_MS = 12000;
+
 async function backUp() {
   const done = await attempt(() => call("admin_backup"));
   if (!done) return;
   paintAdmin(done.state);
-  toast(t("admin.backed_up", { path: done.path }));
+  toast(t("admin.backed_up", { path: done.path }), null, PATH_MS);
 }
 
 // Replies to Gradio's own buttons.

@@ -17,6 +17,7 @@ async function openCompare() {
     host.jvLang = lang;
     host.replaceChildren(el("div", { class: "jv-compare" }, ["head", "body"].map((name) => el("div", { id: `jv-compare-${name}` }))));
     $("jv-compare-body").replaceChildren(skeleton());
+    followWidth($("jv-compare-body"), () => CP.state && drawTable());
   }
   if (CP.state) drawCompare();
   await loadCompare();
@@ -139,8 +140,9 @@ function columnsOf(table) {
 function scoreCell(score) {
   const d = score.difference;
   const sure = d && (d.low > 0 || d.high < 0);
-  const change = d ? el("span", { class: `jv-change${sure ? (d.value > 0 ? " is-up" : " is-down") : ""}`, title: t("compare.difference", { low: points(d.low, 1), high: points(d.high, 1), count: number(score.common) }) }, `${d.value >= 0 ? "+" : "−"}${points(Math.abs(d.value), 1)}`) : score.common ? el("span", { class: "jv-change", title: t("compare.common", { count: number(score.common) }) }, t("report.too_few")) : "";
-  return [points(score.estimate.value, 1), el("small", {}, ` ${points(score.estimate.low)}–${points(score.estimate.high)} `), change];
+  const size = d && points(Math.abs(d.value), 1);
+  const change = d ? size !== points(0) && el("span", { class: `jv-change${sure ? (d.value > 0 ? " is-up" : " is-down") : ""}`, title: t("compare.difference", { low: points(d.low, 1), high: points(d.high, 1), count: number(score.common) }) }, `${d.value >= 0 ? "+" : "−"}${size}`) : score.common ? el("span", { class: "jv-change", title: t("compare.common", { count: number(score.common) }) }, t("report.too_few")) : "";
+  return [points(score.estimate.value, 1), el("small", {}, ` (${rangeWords(points(score.estimate.low), points(score.estimate.high))}) `), change];
 }
 
 const columnTitle = (c) => c.words || t(c.title || `report.${c.key}`);
@@ -201,7 +203,7 @@ function tableNode(table, columns) {
     return el("td", { class: best.get(c.key) === value ? "is-best" : "" }, c.text(r));
   };
   const name = (r) => el("th", { scope: "row" }, el("span", { class: `jv-key ${lookOf(CP.state.names, r.version)}` }, r.version === CP.state.current ? t("controls.live", { name: nameOf(r.version) }) : nameOf(r.version)));
-  return el("div", { class: "jv-data jv-wide", id: "jv-compare-table", tabindex: "0", role: "region", "aria-label": t("compare.table") }, el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("controls.version")), columns.map(head))), el("tbody", {}, sortedRows(table, columns).map((r) => el("tr", { "data-version": r.version }, name(r), columns.map((c) => cell(r, c)))))));
+  return wideTable({ id: "jv-compare-table", role: "region", "aria-label": t("compare.table") }, el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("controls.version")), columns.map(head))), el("tbody", {}, sortedRows(table, columns).map((r) => el("tr", { "data-version": r.version }, name(r), columns.map((c) => cell(r, c)))))));
 }
 
 // What a reader of the table must know; the values are numbers, versions or a suite.

@@ -173,7 +173,7 @@ function answerColumn(name, answer, before) {
   return el(
     "div",
     { class: "jv-column", "data-version": name, "aria-busy": String(Boolean(answer.going)) },
-    el("h3", {}, el("span", { class: `jv-key ${lookOf(CP.state.names, name)}` }, nameOf(name)), known(answer.score) ? el("span", { class: `jv-tag ${answer.score >= 0.5 ? "is-approved" : "is-pending"}` }, points(answer.score)) : ""),
+    el("h3", {}, el("span", { class: `jv-key ${lookOf(CP.state.names, name)}` }, nameOf(name)), known(answer.score) ? el("span", { class: `jv-tag ${answer.score >= 0.5 ? "is-approved" : "is-pending"}` }, t("figure.points", { points: points(answer.score) })) : ""),
     text,
     foot ? el("p", { class: "jv-hint" }, foot) : "",
   );

@@ -26,8 +26,14 @@ function figureCards(table, names) {
 
 function figureCard(figure, names, host) {
   const filled = figure.panels.filter((p) => p.series.some((s) => s.values.some(known)));
-  const wide = filled.length === 1 ? curveWidth(host) + 180 : 460;
+  const wide = panelWidth(host, filled.length);
   return el("section", { class: "jv-card", "data-figure": figure.name }, el("h2", {}, t(`report.figure_${figure.name}`)), el("p", { class: "jv-hint" }, t(`report.why_${figure.name}`)), el("div", { class: filled.length > 1 ? "jv-two" : "" }, filled.map((p) => panelNode(p, names, wide))));
+}
+
+// One panel fills the card; several stand beside each other where there is room.
+function panelWidth(host, count) {
+  const room = Math.max(280, host.clientWidth - 96);
+  return count === 1 ? Math.min(940, room) : Math.min(460, columnWidth(room));
 }
 
 function panelNode(panel, names, width) {
@@ -57,7 +63,7 @@ function barsPanel(panel, names) {
     if (!known(value)) return "";
     const [low, high] = [s.low?.[at], s.high?.[at]];
     const percent = (v) => `${((100 * Math.abs(v)) / top).toFixed(2)}%`;
-    const words = known(low) ? `${say(value)} (${say(low)}–${say(high)})` : say(value);
+    const words = known(low) ? `${say(value)} (${rangeWords(say(low), say(high))})` : say(value);
     const whisker = known(low) ? el("i", { class: "is-range", style: `left:${percent(low)};right:calc(100% - ${percent(high)})` }) : "";
     return el("div", { class: "jv-level" }, el("span", { class: "jv-measure-name" }, label), el("span", { class: `jv-level-track ${look}`, role: "img", "aria-label": `${label}: ${words}` }, el("i", { class: "is-bar", style: `width:${percent(value)}` }), whisker), el("span", { class: "jv-measure-words" }, words));
   };

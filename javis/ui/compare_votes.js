@@ -55,7 +55,7 @@ function strengths(v) {
       value: r.beats.value,
       low: r.beats.low,
       high: r.beats.high,
-      words: r.version === v.reference ? t("votes.reference") : `${percentOf(r.beats.value)} (${percentOf(r.beats.low)}–${percentOf(r.beats.high)})`,
+      words: r.version === v.reference ? t("votes.reference") : `${percentOf(r.beats.value)} (${rangeWords(percentOf(r.beats.low), percentOf(r.beats.high))})`,
     }));
   return rows.length ? intervalFigure(t("votes.share", { version: nameOf(v.reference) }), rows) : "";
 }
@@ -63,7 +63,7 @@ function strengths(v) {
 function votesTable(v) {
   const keys = ["controls.version", "votes.votes", "votes.wins", "votes.losses", "votes.ties", "votes.both_bad", "votes.missing"];
   const row = (r) => [nameOf(r.version), number(r.votes), number(r.wins), number(r.losses), number(r.ties), number(r.both_bad), r.missing ? number(r.missing) : r.connected ? "–" : t("votes.apart")];
-  return el("div", { class: "jv-data jv-wide", tabindex: "0" }, el("table", {}, el("thead", {}, el("tr", {}, keys.map((key) => el("th", { scope: "col" }, t(key))))), el("tbody", {}, v.rows.map((r) => el("tr", { "data-version": r.version }, row(r).map((cell, at) => el(at ? "td" : "th", at ? {} : { scope: "row" }, cell)))))));
+  return wideTable({}, el("table", {}, el("thead", {}, el("tr", {}, keys.map((key) => el("th", { scope: "col" }, t(key))))), el("tbody", {}, v.rows.map((r) => el("tr", { "data-version": r.version }, row(r).map((cell, at) => el(at ? "td" : "th", at ? {} : { scope: "row" }, cell)))))));
 }
 
 // Each pair as one bar: wins of the one, ties, wins of the other.

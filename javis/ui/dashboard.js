@@ -9,6 +9,7 @@ async function openDashboard() {
     host.jvLang = lang;
     host.replaceChildren(el("div", { class: "jv-learnpage", id: "jv-dashboard-page" }, skeleton()));
     if (DB.view) drawDashboard();
+    followWidth($("jv-dashboard-page"), () => DB.view && drawDashboard());
   }
   await loadDashboard();
 }
@@ -77,8 +78,8 @@ function speedCard(host) {
   const head = ["controls.version", "dash.answers", "dash.speed", "dash.speed_slow", "dash.first", "dash.first_slow"];
   const rows = v.speeds.map((s) => [nameOf(s.version), number(s.answers), rate(s.tokens_per_s), rate(s.slow_tokens_per_s), seconds(s.first_token_ms), seconds(s.slow_first_token_ms)]);
   const days = (name, scale) => [{ name, look: "is-a", values: v.days.map((d) => (d[scale] === null ? null : scale === "first_token_ms" ? d[scale] / 1000 : d[scale])) }];
-  const table = el("div", { class: "jv-data jv-wide", tabindex: "0" }, el("table", {}, el("thead", {}, el("tr", {}, head.map((key) => el("th", { scope: "col" }, t(key))))), el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, at) => el(at ? "td" : "th", at ? {} : { scope: "row" }, cell)))))));
-  const pair = el("div", { class: "jv-two" }, dayFigure(t("dash.speed"), dayLabels(), days(t("dash.speed"), "tokens_per_s"), { width: curveWidth(host) / 2 + 40, height: 150, line: true, digits: 1 }), dayFigure(t("dash.first_s"), dayLabels(), days(t("dash.first_s"), "first_token_ms"), { width: curveWidth(host) / 2 + 40, height: 150, line: true, digits: 2 }));
+  const table = wideTable({}, el("table", {}, el("thead", {}, el("tr", {}, head.map((key) => el("th", { scope: "col" }, t(key))))), el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, at) => el(at ? "td" : "th", at ? {} : { scope: "row" }, cell)))))));
+  const pair = el("div", { class: "jv-two" }, dayFigure(t("dash.speed"), dayLabels(), days(t("dash.speed"), "tokens_per_s"), { width: columnWidth(curveWidth(host)), height: 150, line: true, digits: 1 }), dayFigure(t("dash.first_s"), dayLabels(), days(t("dash.first_s"), "first_token_ms"), { width: columnWidth(curveWidth(host)), height: 150, line: true, digits: 2 }));
   return el("section", { class: "jv-card", id: "jv-dash-speed" }, el("h2", {}, t("dash.speed_title")), rows.length ? [table, el("p", { class: "jv-hint" }, t("dash.speed_hint")), pair] : el("p", { class: "jv-hint" }, t("dash.no_speed")));
 }
 

@@ -123,7 +123,7 @@ function putAway(job) {
 
 function override(job) {
   const word = t("decide.override_word");
-  confirmTyped(t("decide.override"), t("decide.override_hint"), word, t("decide.override_go"), async () => {
+  confirmTyped(t("decide.override_title"), t("decide.override_hint"), word, t("decide.override_go"), async () => {
     if (!(await attempt(() => call("train_override", { job: job.id })))) return;
     await afterSwitch();
     await loadTrain();

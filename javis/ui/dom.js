@@ -178,6 +178,7 @@ function toast(text, action = null, ms = action ? 9000 : 3500) {
   card.jvUndo = action?.run && (action.about || card);
   host.append(card);
   setTimeout(close, ms);
+  return card;
 }
 
 // A file to a route of the server. No answer, or one that is no JSON (a proxy's page), is said too.

@@ -211,7 +211,7 @@ function harnessResult(rows) {
     { class: "jv-suite", "data-suite": "harness" },
     el("h3", {}, "lm-evaluation-harness"),
     el("p", { class: "jv-hint" }, t("eval.harness")),
-    el("div", { class: "jv-data jv-wide", tabindex: "0" }, el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("eval.harness_task")), names.map((n) => el("th", { scope: "col" }, nameOf(n))))), el("tbody", {}, lines.map((line) => el("tr", {}, el("th", { scope: "row" }, line.task, el("span", { class: "jv-hint" }, ` ${how(line)}`)), names.map((n) => el("td", {}, cell(found(line, n))))))))),
+    wideTable({}, el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("eval.harness_task")), names.map((n) => el("th", { scope: "col" }, nameOf(n))))), el("tbody", {}, lines.map((line) => el("tr", {}, el("th", { scope: "row" }, line.task, el("span", { class: "jv-hint" }, ` ${how(line)}`)), names.map((n) => el("td", {}, cell(found(line, n))))))))),
   );
 }
 
@@ -232,7 +232,7 @@ function lossesOf(rows) {
   if (!names.length) return "";
   const share = (name) => /^(distinct_|.*_rate$|.*_share$)/.test(name);
   const cell = (r, name) => (known(r.figures[name]) ? (share(name) ? percentOf(r.figures[name], 1) : number(r.figures[name], Math.abs(r.figures[name]) < 10 ? 3 : 1)) : "–");
-  return el("div", { class: "jv-data jv-wide", tabindex: "0" }, el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("controls.version")), names.map((n) => el("th", { scope: "col" }, t(`measure.${n}`))))), el("tbody", {}, rows.map((r) => el("tr", {}, el("th", { scope: "row" }, nameOf(r.version)), names.map((n) => el("td", {}, cell(r, n))))))));
+  return wideTable({}, el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("controls.version")), names.map((n) => el("th", { scope: "col" }, t(`measure.${n}`))))), el("tbody", {}, rows.map((r) => el("tr", {}, el("th", { scope: "row" }, nameOf(r.version)), names.map((n) => el("td", {}, cell(r, n))))))));
 }
 
 function groupsFold(suite, rows) {
@@ -241,7 +241,7 @@ function groupsFold(suite, rows) {
   const find = (r, name) => (name.startsWith("lang ") ? r.languages[name.slice(5)] : r.groups[name.slice(6)]);
   const label = (name) => (name.startsWith("lang ") ? languageName(name.slice(5)) : groupName(name.slice(6)));
   const body = groups.map((name) => el("tr", {}, el("th", { scope: "row" }, label(name)), rows.map((r) => el("td", {}, find(r, name) ? scoreWords(find(r, name)) : "–"))));
-  return el("details", { class: "jv-fold", "data-fold": `groups ${suite.name}` }, el("summary", {}, t("eval.groups")), el("div", { class: "jv-data jv-wide" }, el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("eval.group")), rows.map((r) => el("th", { scope: "col" }, nameOf(r.version))))), el("tbody", {}, body))));
+  return el("details", { class: "jv-fold", "data-fold": `groups ${suite.name}` }, el("summary", {}, t("eval.groups")), wideTable({}, el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("eval.group")), rows.map((r) => el("th", { scope: "col" }, nameOf(r.version))))), el("tbody", {}, body))));
 }
 
 // Groups are named by the suites; those with words of ours are shown by them.

@@ -7,6 +7,41 @@ const percentOf = (share, digits = 0) => (share === null || share === undefined 
 const shortDay = (date, how = { month: "short", day: "numeric" }) => new Date(`${date}T00:00:00`).toLocaleDateString(lang, how);
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 
+const rangeWords = (low, high) => t("figure.range", { low, high });
+
+// How wide one of a pair is (`.jv-two`): half of the room, or all of it where they are stacked.
+const PAIR_GAP = 24;
+const columnWidth = (room) => (room < 2 * 270 + PAIR_GAP ? room : (room - PAIR_GAP) / 2);
+
+// What is drawn for a width is drawn anew for another: a turned phone, a hidden sidebar. The few
+// pixels of a scroll bar change nothing.
+const drawnFor = new WeakMap();
+const widths = new ResizeObserver((found) => {
+  for (const { target, contentRect } of found) {
+    const drawn = drawnFor.get(target);
+    if (!contentRect.width || Math.abs(contentRect.width - drawn.width) < 20) continue;
+    const first = !drawn.width;
+    drawn.width = contentRect.width;
+    clearTimeout(drawn.timer);
+    if (!first) drawn.timer = setTimeout(() => target.isConnected && drawn.draw(), 150);
+  }
+});
+
+function followWidth(host, draw) {
+  drawnFor.set(host, { draw, width: 0, timer: 0 });
+  widths.observe(host);
+}
+
+// A table that scrolls by itself fades at the edge behind which it goes on.
+const paintEdge = (box) => box.classList.toggle("is-cut", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+const edges = new ResizeObserver((found) => found.forEach(({ target }) => paintEdge(target)));
+
+function wideTable(props, table) {
+  const box = el("div", { class: "jv-data jv-wide", tabindex: "0", onscroll: (e) => paintEdge(e.target), ...props }, table);
+  edges.observe(box);
+  return box;
+}
+
 // The numbers of a picture as a table, made when it is unfolded.
 function figureTable(head, rows) {
   const box = el("details", { class: "jv-fold", "data-fold": `table ${head.join(" ")}` }, el("summary", {}, t("curve.data")));
@@ -107,7 +142,7 @@ function intervalFigure(title, rows, { low = 0, high = 1, format = percentOf, he
       el("span", { class: "jv-measure-words" }, r.words),
     ),
   );
-  const cells = rows.map((r) => [r.name, known(r.value) ? format(r.value, 1) : "", known(r.low) ? `${format(r.low, 1)} – ${format(r.high, 1)}` : ""]);
+  const cells = rows.map((r) => [r.name, known(r.value) ? format(r.value, 1) : "", known(r.low) ? rangeWords(format(r.low, 1), format(r.high, 1)) : ""]);
   return el("figure", { class: "jv-figure" }, title ? el("figcaption", {}, el("strong", {}, title)) : "", el("div", { class: "jv-measures" }, lines), figureTable([head || t("controls.version"), t("figure.value"), t("figure.interval")], cells));
 }
 

@@ -41,7 +41,7 @@ function aboutModel(button) {
     ["about.context", t("about.context_value", { tokens: number(m.context_tokens) })],
     ["about.licence", m.licence],
   ].filter(([, v]) => v);
-  const box = el("div", { class: "jv-pop", role: "dialog", "aria-label": t("about.title"), tabindex: "-1" }, el("dl", { class: "jv-details" }, rows.map(([k, v]) => el("div", {}, el("dt", {}, t(k)), el("dd", {}, v)))), el("p", {}, t("about.bigger")));
+  const box = el("div", { class: "jv-pop", role: "dialog", "aria-label": t("about.title"), tabindex: "-1" }, el("dl", { class: "jv-details" }, rows.map(([k, v]) => el("div", {}, el("dt", {}, t(k)), el("dd", {}, v)))), el("p", {}, t("about.bigger"), el("code", { tabindex: "0" }, "python launch.py --model Qwen2.5-1.5B-Instruct")));
   const close = (e) => {
     if (e.type === "keydown" ? e.key === "Escape" : !box.contains(e.target)) {
       if (e.type === "keydown") e.stopPropagation();

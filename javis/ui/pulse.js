@@ -2,7 +2,8 @@
 // on? So the page learns of it without a reload.
 
 const PULSE_MS = 4000;
-const pulse = { timer: 0, known: null };
+const STAYS_MS = 2 ** 31 - 1;
+const pulse = { timer: 0, known: null, lost: null };
 
 function startPulse() {
   document.addEventListener("visibilitychange", () => !document.hidden && beat());
@@ -13,12 +14,22 @@ async function beat() {
   clearTimeout(pulse.timer);
   try {
     // Gradio does not get over a call that found nobody, so another door is tried first.
-    if ((await knock("health")) === 200) takePulse(await call("pulse", {}, PULSE_MS));
+    const door = await knock("health");
+    sayLost(door === 0);
+    if (door === 200) takePulse(await call("pulse", {}, PULSE_MS));
   } catch (error) {
     if (!(error instanceof CallError)) throw error;
   }
   clearTimeout(pulse.timer);
   if (!document.hidden) pulse.timer = setTimeout(beat, PULSE_MS);
+}
+
+// In the chat the composer says it, where an answer waits; elsewhere a toast does, until JAVIS is
+// back. Gradio's own word for it is English and covers the tabs, so it is hidden (style.css).
+function sayLost(gone) {
+  const wanted = gone && V.tab !== "chat";
+  if (wanted && !pulse.lost?.isConnected) pulse.lost = toast(t("lost"), null, STAYS_MS);
+  else if (!wanted) pulse.lost?.remove();
 }
 
 function takePulse(found) {

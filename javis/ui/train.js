@@ -19,6 +19,7 @@ async function openTrain() {
     host.replaceChildren(el("div", { class: "jv-learnpage" }, ["live", "data", "how", "schedule", "history"].map((name) => el("div", { id: `jv-train-${name}` }))));
     $("jv-train-data").replaceChildren(skeleton());
     if (TR.state) drawTrain();
+    followWidth(host.firstChild, drawLive);
   }
   await loadTrain();
 }

@@ -170,6 +170,6 @@ async function showRun(job) {
   const found = await attempt(() => call("train_job", { job: job.id, after: 0 }));
   if (!found) return;
   const body = el("div", { class: "jv-run-body" });
-  dialog(t("train.run", { at: new Date(job.created_at).toLocaleString(lang) }), body, [], { wide: true });
+  dialog(t("train.run", { at: whenOf(job.created_at) }), body, [], { wide: true });
   body.replaceChildren(...outcomeParts(found.job, found.events, found.log, 590));
 }

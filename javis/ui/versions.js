@@ -97,15 +97,20 @@ function versionNode(v) {
   );
 }
 
+// The method as the form calls it; an imported adapter's may be of another name.
+function methodWords(method) {
+  const key = `method.${(method || "").replace("-", "_")}`;
+  return key in TEXTS.en ? t(key) : method;
+}
+
 const turnsOf = ({ total_turns: count }) => (count ? t(count === 1 ? "versions.turns_one" : "versions.turns", { count: number(count) }) : "");
 
 function versionLine(v) {
   if (v.name === "base") return [v.base_model, t("versions.engine", { engine: VS.state.engine })].join(" · ");
   const data = v.training_data || {};
-  const known = `method.${(v.method || "").replace("-", "_")}`;
   return [
     v.parent ? t("versions.after", { parent: v.parent }) : "",
-    known in TEXTS.en ? t(known) : v.method,
+    methodWords(v.method),
     turnsOf(data),
     v.promoted_at ? t("versions.live_since", { at: whenOf(v.promoted_at) }) : v.created_at ? t("versions.made", { at: whenOf(v.created_at) }) : "",
     v.usable ? t("versions.engine", { engine: VS.state.engine }) : "",
@@ -140,8 +145,8 @@ function versionFold(v) {
     facts([
       ["versions.parent", v.parent ? v.parent : t("controls.base")],
       ["versions.data", [data.total_conversations ? t(data.total_conversations === 1 ? "versions.conversations_one" : "versions.conversations", { count: number(data.total_conversations) }) : "", turnsOf(data), dates.join(" – ")].filter(Boolean).join(" · ")],
-      ["versions.method", v.method],
-      ["versions.config", config.map(([name, value]) => `${t(`hyper.${name}`)} ${typeof value === "number" ? plainNumber(value) : value === true ? t("versions.on") : value}`).join(" · ")],
+      ["versions.method", methodWords(v.method)],
+      ["versions.config", config.map(([name, value]) => `${t(`hyper.${name}`)} ${settingWords(name, value)}`).join(" · ")],
       ["versions.base", v.base_model],
       ["versions.made_at", whenOf(v.created_at)],
       ["versions.promoted", v.promoted_at ? `${whenOf(v.promoted_at)} · ${v.promoted_by}` : ""],
@@ -152,6 +157,12 @@ function versionFold(v) {
     series.some((s) => s.points.length > 1) ? curveNode(series, { width: 560 }) : "",
     v.samples?.length ? samplesNode(v.samples, "decide.samples") : "",
   );
+}
+
+function settingWords(name, value) {
+  if (typeof value === "number") return plainNumber(value);
+  if (value === true) return t("versions.on");
+  return name === "scheduler" && `hyper.choice_${value}` in TEXTS.en ? t(`hyper.choice_${value}`) : value;
 }
 
 // Some settings matter to some methods only.

@@ -581,6 +581,22 @@ def test_a_server_that_dies_midway_is_missed_and_found_again(
             expect(last_turn(page).locator(".jv-md")).to_contain_text("1 2 3")
 
 
+def test_outside_the_chat_a_lost_server_is_said_in_the_pages_language(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with browser.new_context(locale="ko-KR", viewport={"width": 390, "height": 844}) as context:
+        page = context.new_page()
+        with serve(tmp_path, scripted()) as one:
+            page.goto(f"{one.url}#admin/versions")
+            page.wait_for_selector("body.jv-booted")
+        port = urlsplit(one.url).port or 0
+        toast = page.locator(".jv-toast")
+        expect(toast).to_contain_text("연결이 끊겼습니다", timeout=15_000)
+        expect(page.locator(".toast-wrap")).to_be_hidden()
+        with serve(tmp_path, scripted(), port=port):
+            expect(toast).to_have_count(0, timeout=15_000)
+
+
 def test_who_is_logged_out_elsewhere_keeps_the_message(browser: Browser, served: Served) -> None:
     def refuse(route: Route) -> None:
         route.fulfill(status=401, json={"error": {"message": "Log in first."}})

@@ -381,6 +381,12 @@ def test_the_dashboard_counts_what_happened(open_page: Open, tmp_path: Path) -> 
         expect(board.locator(".jv-data tbody tr").first).to_be_visible()
         page.get_by_role("button", name="90 days").click()
         expect(page.locator('[data-days="90"]')).to_have_attribute("aria-pressed", "true")
+        # A turned phone: every picture is drawn for the new width, so its letters keep their size.
+        page.set_viewport_size(PHONE)
+        for at in range(board.locator("svg.jv-figure-picture").count()):
+            expect(board.locator("svg.jv-figure-picture").nth(at)).to_have_js_property(
+                "viewBox.baseVal.width", 320
+            )
 
 
 def test_only_admins_see_any_of_it(open_page: Open, site: Served) -> None:
@@ -396,6 +402,13 @@ def test_a_phone_shows_it_all(open_page: Open, evaluated: Served, locale: str) -
         page.goto(f"{evaluated.url}#{path}")
         expect(page.locator("#jv-compare-body .jv-card").first).to_be_visible()
         assert fits(page), path
+        if path == "compare/table":
+            # What goes on behind the edge fades, until one is there.
+            table = page.locator("#jv-compare-table")
+            expect(table).to_have_class(re.compile("is-cut"))
+            table.evaluate("(box) => box.scrollTo({ left: 9999 })")
+            expect(table).not_to_have_class(re.compile("is-cut"))
+            expect(table.locator("tbody th").first).to_be_in_viewport(ratio=1)
     for section in ("evaluate", "dashboard"):
         page.goto(f"{evaluated.url}#admin/{section}")
         expect(page.locator(f"#jv-{section} .jv-card").first).to_be_visible()

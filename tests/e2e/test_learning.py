@@ -137,7 +137,7 @@ def test_what_is_missing_is_said(open_page: Open, tmp_path: Path, trainer: Train
         )
         expect(page.locator("#jv-train-start")).to_be_disabled()
         page.get_by_label("Method").select_option("kto")
-        expect(page.locator("#jv-train-how .jv-alarm")).to_contain_text("16 more are needed")
+        expect(page.locator("#jv-train-how .jv-alarm")).to_contain_text("at least 16 rated answers")
         page.locator("summary", has_text="All settings").click()
         page.locator("#jv-h-learning_rate").fill("7")
         page.locator("#jv-h-learning_rate").blur()

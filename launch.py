@@ -176,6 +176,8 @@ def run(python: Path, arguments: list[str]) -> int:
         both = ["-n", "2", "--dist", "loadgroup"] if not arguments[1:] else []
         command: list[str | Path] = [python, "-m", "pytest", *both, *arguments[1:]]
     else:
+        if arguments[:1] == ["-h"]:
+            arguments = ["--help"]
         serve = not arguments or (arguments[0].startswith("-") and arguments[0] != "--help")
         # Its own folders lie here; what is named on the command line, where it was typed.
         environ["JAVIS_HOME"] = str(ROOT)

@@ -286,7 +286,16 @@ def serve(settings: Settings, *, window: bool = False, say: Say = print) -> None
 def only_server(settings: Settings) -> Iterator[None]:
     """Keep the data folder from a second server, which would take this one's running answers
     for cut off. Commands may work beside a server: the journal has a lock of its own."""
-    fd = os.open(settings.data_dir / ".server", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fd = os.open(settings.data_dir / ".server", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(
+            "data_dir_not_writable",
+            "Nothing can be written to the data folder {path}: {why}. Choose another with "
+            "--data-dir.",
+            path=settings.data_dir,
+            why=error.strerror or error,
+        ) from None
     try:
         if not try_lock(fd):
             raise UserInputError(

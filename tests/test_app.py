@@ -96,6 +96,13 @@ def test_a_second_server_on_the_data_folder_is_refused(settings: Settings) -> No
         pass
 
 
+def test_a_data_folder_that_cannot_be_written_is_said_plainly(settings: Settings) -> None:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    (settings.data_dir / ".server").mkdir()
+    with pytest.raises(StoreError, match="--data-dir"), only_server(settings):
+        pass
+
+
 def test_commands_work_beside_a_server(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

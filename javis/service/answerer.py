@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
-from javis.core.errors import Busy, ContextOverflow, JavisError
+from javis.core.errors import Busy, ContextOverflow, JavisError, NotFound, StoreError
 from javis.core.protocols import Engine
 from javis.core.types import (
     MAX_COMMENT_CHARS,
@@ -80,6 +80,8 @@ class Answerer:
         self._live: dict[str, threading.Event] = {}
         self._live_lock = threading.Lock()
         self._closing = threading.Event()
+        self._unstored: dict[str, Turn] = {}
+        """Ends of answers that the store refused, as the disk was full: it is tried again."""
 
     @property
     def model(self) -> str:
@@ -125,6 +127,28 @@ class Answerer:
         finally:
             del self._live[conversation_id]
 
+    def settled(self, conversation_id: str) -> list[Turn]:
+        """The conversation's turns; one that nobody writes any more has an end.
+
+        What could not be stored when an answer ended is stored now, or shown all the same.
+        """
+        began = conversation_id in self._live
+        for turn in list(self._unstored.values()):
+            try:
+                self._store.conversations.put_turn(turn)
+            except StoreError:
+                continue
+            except NotFound:
+                pass  # purged meanwhile
+            self._unstored.pop(turn.id, None)
+        turns = self._store.conversations.turns(conversation_id)
+        if began or conversation_id in self._live:
+            return turns
+        return [t if t.finish else self._ended(t) for t in turns]
+
+    def _ended(self, turn: Turn) -> Turn:
+        return self._unstored.get(turn.id) or replace(turn, finish="interrupted")
+
     # Before the model is asked -------------------------------------------------------------
 
     def prepare(
@@ -142,7 +166,17 @@ class Answerer:
         if conversation_id is not None:
             path = branch_to(self._store.conversations.turns(conversation_id), parent)
             self._refuse_while_answering(conversation_id)
-        messages = self._fitting(path[options.drop :], turn)
+        try:
+            messages = self._fitting(path[options.drop :], turn)
+        except ContextOverflow as error:
+            # Whoever agreed in this conversation to go on without its oldest turns is not asked
+            # at each message again: the answer says how many were left out.
+            agreed = path[-1].dropped_turns if path else 0
+            if not agreed or error.drop is None:
+                raise
+            drop = max(agreed, error.drop)
+            turn = replace(turn, dropped_turns=drop)
+            messages = self._fitting(path[drop:], turn)
         if options.examples and (example := self._recall.find(owner, text)):
             longer = example.put_before_last(messages)
             # The conversation comes first: an example that does not fit is left out.
@@ -280,7 +314,11 @@ class Answerer:
             if not turn.timings.total_ms:
                 spent = (time.monotonic() - start) * 1000
                 turn = replace(turn, timings=replace(turn.timings, total_ms=spent))
-            put(turn)
+            try:
+                put(turn)
+            except StoreError:
+                self._unstored[turn.id] = turn
+                raise
         yield turn
 
 

@@ -70,6 +70,7 @@ class ArenaService:
         text: str,
         conversation_id: str | None = None,
         options: Options | None = None,
+        after: str | None = None,
     ) -> Iterator[Turn | DuelFrame]:
         """Like `ChatService.reply`, now and then with two answers.
 
@@ -78,9 +79,9 @@ class ArenaService:
         options = options or Options()
         opponent = self._opponent(options)
         if opponent is None:
-            return self._chat.reply(owner, text, conversation_id, options)
+            return self._chat.reply(owner, text, conversation_id, options, after=after)
         check_text(text, "The message", MAX_MESSAGE_CHARS)
-        parent = self._chat.head(owner, conversation_id) if conversation_id else None
+        parent = self._chat.end_of(owner, conversation_id, after) if conversation_id else None
         return self._start(owner, conversation_id, parent, text, options, opponent)
 
     def edit_message(

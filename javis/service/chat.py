@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from javis.core.arena import HIDDEN
+from javis.core.errors import NotFound
 from javis.core.types import (
     MAX_MESSAGE_CHARS,
     MAX_TITLE_CHARS,
@@ -43,7 +44,7 @@ class ChatService:
     def view(self, owner: str, conversation_id: str) -> ConversationView:
         """The shown branch of a conversation."""
         conversation = self._store.conversations.get(conversation_id, owner)
-        turns = self._store.conversations.turns(conversation_id)
+        turns = self._answerer.settled(conversation_id)
         feedback = self._store.feedback.current_many([t.id for t in turns])
         return view_of(
             conversation,
@@ -64,6 +65,19 @@ class ChatService:
         duel = self._store.duels.open_in(conversation_id)
         return duel.turn(duel.main) if duel and head in (duel.left, duel.right) else head
 
+    def end_of(self, owner: str, conversation_id: str, seen: str | None) -> str | None:
+        """The turn that its user sees at the end, or the head where that is not to be continued."""
+        head = self.head(owner, conversation_id)
+        if seen is None or seen == head:
+            return head
+        try:
+            turn = self.turn(owner, seen)
+        except NotFound:
+            return head
+        # What waits for a vote is continued from the answer that would have come without it.
+        blind = turn.version == HIDDEN or self._store.duels.open_in(conversation_id)
+        return head if blind or turn.conversation_id != conversation_id else turn.id
+
     def turn(self, owner: str, turn_id: str) -> Turn:
         return self._store.conversations.get_turn(turn_id, owner)
 
@@ -76,9 +90,11 @@ class ChatService:
         conversation_id: str | None = None,
         options: Options | None = None,
         origin: str = "chat",
+        after: str | None = None,
     ) -> Iterator[Turn]:
         """Continue the shown branch (or a new conversation) with `text`.
 
+        `after` is the turn that its user sees at the end: another tab may show another branch.
         Yields the turn as its answer grows; the last one has `finish`. Everything that can be
         refused is refused before the first yield and before anything is stored. Closing the
         iterator stops the model; what was written until then is kept.
@@ -86,7 +102,7 @@ class ChatService:
         check_text(text, "The message", MAX_MESSAGE_CHARS)
         parent: str | None = None
         if conversation_id is not None:
-            parent = self.head(owner, conversation_id)
+            parent = self.end_of(owner, conversation_id, after)
         return self._answer(owner, conversation_id, parent, text, options or Options(), origin)
 
     def regenerate(
@@ -97,6 +113,7 @@ class ChatService:
         options = options or Options()
         if options.system_prompt is None:
             options = replace(options, system_prompt=turn.system_prompt, stored_prompt=True)
+        options = replace(options, drop=options.drop or turn.dropped_turns)
         return self._answer(owner, turn.conversation_id, turn.parent_id, turn.user, options, "chat")
 
     def edit_message(
@@ -105,9 +122,9 @@ class ChatService:
         """Ask the message of a turn in other words, on a new branch beside it."""
         check_text(text, "The message", MAX_MESSAGE_CHARS)
         turn = self.turn(owner, turn_id)
-        return self._answer(
-            owner, turn.conversation_id, turn.parent_id, text, options or Options(), "chat"
-        )
+        options = options or Options()
+        options = replace(options, drop=options.drop or turn.dropped_turns)
+        return self._answer(owner, turn.conversation_id, turn.parent_id, text, options, "chat")
 
     def edit_reply(self, owner: str, turn_id: str, text: str) -> Turn:
         """Put the user's own answer beside the model's and go on from it.

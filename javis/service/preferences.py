@@ -141,4 +141,7 @@ class Preferences:
         self._rows.set("presets", {**presets, name: text})
 
     def delete_preset(self, name: str) -> None:
-        self._rows.set("presets", {k: v for k, v in self.presets().items() if k != name})
+        presets = self.presets()
+        if presets.pop(name.strip(), None) is None:
+            raise UserInputError("no_preset", "There is no preset of the name {name}.", name=name)
+        self._rows.set("presets", presets)

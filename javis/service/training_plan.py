@@ -61,6 +61,11 @@ class Proposal:
     last_at: str = ""
 
 
+def thumbs_needed() -> dict[str, int]:
+    """How many rated answers KTO needs at least, and how many of them of each kind."""
+    return {"need": recommend.MINIMUM["kto"], "each": recommend.KTO_EACH}
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """What the form of a method begins with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat as stat_bits
 import sys
@@ -41,7 +42,13 @@ class OsFS:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _BINARY, PRIVATE)
 
     def open_lock(self, path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, PRIVATE)
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, PRIVATE)
+        except OSError as error:
+            # On a disk that can only be read any more, a journal can still be read.
+            if error.errno not in (errno.EROFS, errno.EACCES):
+                raise
+            return os.open(path, os.O_RDONLY | _BINARY)
 
     def close(self, fd: int) -> None:
         os.close(fd)

@@ -91,7 +91,9 @@ class Answering:
         match payload.get("op"):
             case "reply":
                 conversation = payload.optional_id("conversation")
-                return self._arena.reply(owner, payload.text("text"), conversation, options)
+                after = payload.optional_id("after")
+                text = payload.text("text")
+                return self._arena.reply(owner, text, conversation, options, after)
             case "again":
                 # The same question: so also its own system prompt, not the one that is next.
                 same = replace(options, system_prompt=None)

@@ -104,7 +104,8 @@ async function send(text, typed = false, drop = 0) {
     drafts.delete(S.id);
     grow();
   }
-  const data = { text, conversation: S.id };
+  // What is continued is what stands here: another tab may have gone another way meanwhile.
+  const data = { text, conversation: S.id, after: S.turns.at(-1)?.id };
   if (drop) data.drop = drop;
   ask("reply", data, text);
 }

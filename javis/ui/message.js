@@ -66,6 +66,8 @@ function paintNote(node, turn) {
   else if (["cancelled", "length", "interrupted", "edited"].includes(kind)) parts.push(t(`finish.${kind}`));
   const nothing = kind === "stop" && !turn.reply.trim();
   if (nothing) parts.push(t("finish.nothing"));
+  const dropped = turn.about?.dropped;
+  if (dropped) parts.push(t(dropped === 1 ? "msg.dropped_one" : "msg.dropped", { count: number(dropped) }));
   if (turn.feedback?.correction) parts.push(t("thumb.corrected"));
   if (turn.duel) parts.push(duelWords(turn.duel));
   const shown = typeof turn.example_at === "string";

@@ -73,7 +73,7 @@ class Presets:
                 self._preferences.save_preset(named, text)
                 return {"saved": "preset"}
 
-            return self._done(language, work, name)
+            return self._done(language, work, name.strip() if isinstance(name, str) else name)
 
         return save_preset
 

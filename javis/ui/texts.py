@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
 from string import Formatter
@@ -17,6 +19,19 @@ _SERVER_ONLY = ("error.", "field.", "broken.", "chosen.")
 """Keys of sentences that the page is told whole."""
 _UNITS = {"max_length": "hyper.tokens", "save_steps": "hyper.steps", "max_steps": "hyper.steps"}
 """What a range is counted in, where a number alone does not say it."""
+SYSTEM_REASONS = {
+    os.strerror(number): f"error.os_{name}"
+    for number, name in (
+        (errno.ENOSPC, "no_space"),
+        (errno.EDQUOT, "no_space"),
+        (errno.EROFS, "read_only"),
+        (errno.EACCES, "not_allowed"),
+        (errno.EPERM, "not_allowed"),
+        (errno.EIO, "disk_fault"),
+        (errno.ENOENT, "not_there"),
+    )
+}
+"""What the operating system says of a file, by the keys of the same in the page's language."""
 _FOLDER = Path(__file__).with_name("i18n")
 
 
@@ -113,4 +128,7 @@ class Texts:
             return _number(value)
         if name in ("what", "name", "field"):
             return self.tables[language].get(f"field.{value}", value)
-        return self.reason(language, str(value)) if name == "why" else value
+        if name not in ("why", "reason"):
+            return value
+        said = str(value)
+        return self.tables[language].get(SYSTEM_REASONS.get(said, ""), self.reason(language, said))

@@ -8,7 +8,7 @@ from typing import Any
 
 from javis.core.learning import METHODS, TERMINAL, TrainEvent, TrainJob
 from javis.service.services import Services
-from javis.train.recommend import KTO_EACH, MINIMUM
+from javis.service.training_plan import thumbs_needed
 from javis.ui.edge import Edge, Handler, Json, Payload, User, unexpected
 from javis.ui.texts import Texts
 
@@ -50,7 +50,7 @@ class Training:
         versions = self._services.versions
         return {
             "proposal": asdict(self._training.propose()),
-            "thumbs": {"need": MINIMUM["kto"], "each": KTO_EACH},
+            "thumbs": thumbs_needed(),
             "pending": self._services.feedback.readiness().need_a_look,
             "methods": list(METHODS),
             "first": len(versions.all()) == 1,

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from javis.bench.adapter import write_random_version
-from javis.core.errors import Busy, ContextOverflow, EngineError, NotFound, UserInputError
+from javis.core.errors import (
+    Busy,
+    ContextOverflow,
+    EngineError,
+    NotFound,
+    StoreError,
+    UserInputError,
+)
 from javis.core.types import SamplingParams, Timings, Turn
 from javis.service.chat import Options
 from tests.service.conftest import Make
@@ -276,6 +283,58 @@ def test_a_conversation_over_the_context_names_the_turns_to_leave_out(make: Make
     kept = last(chat.reply(ME, "more " * 20, turn.conversation_id, options))
     assert kept.dropped_turns == caught.value.drop
     assert len(chat.view(ME, turn.conversation_id).turns) == 4
+    # What was agreed to once is not asked about again.
+    assert last(chat.regenerate(ME, kept.id)).dropped_turns == caught.value.drop
+    again = last(chat.reply(ME, "and", turn.conversation_id))
+    assert again.dropped_turns >= caught.value.drop
+    with pytest.raises(ContextOverflow) as caught:
+        chat.reply(ME, "more " * 60, turn.conversation_id)
+    assert caught.value.drop is None
+
+
+def test_what_another_tab_shows_is_not_what_is_continued(make: Make) -> None:
+    seen: list[list[str]] = []
+
+    def answer(messages: object, *_: object) -> str:
+        seen.append([m.content for m in messages])  # type: ignore[attr-defined]
+        return f"answer {len(seen)}"
+
+    chat = make(answer=answer).services.chat
+    first = last(chat.reply(ME, "hi"))
+    last(chat.regenerate(ME, first.id))
+    told = last(chat.reply(ME, "why", first.conversation_id, after=first.id))
+    assert told.parent_id == first.id and seen[-1] == ["hi", "answer 1", "why"]
+    elsewhere = last(chat.reply(ME, "another chat"))
+    for strange in (elsewhere.id, "nobody"):
+        assert last(chat.reply(ME, "on", first.conversation_id, after=strange)).parent_id == (
+            chat.view(ME, first.conversation_id).turns[-2].turn.id
+        )
+
+
+def test_an_answer_whose_end_finds_a_full_disk_ends_all_the_same(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = make()
+    chat, store = application.services.chat, application.store
+    answer = chat.reply(ME, "tell me")
+    with monkeypatch.context() as full:
+
+        def refuse(turn: Turn) -> None:
+            raise StoreError("not_saved", "This could not be saved: full.")
+
+        full.setattr(store.conversations, "put_turn", refuse)
+        conversation = next(answer).conversation_id
+        with pytest.raises(StoreError):
+            list(answer)
+        (shown,) = chat.view(ME, conversation).turns
+        assert (shown.turn.finish, shown.turn.reply) == ("stop", "[base] tell me")
+        assert store.conversations.turns(conversation)[0].finish is None
+    # With room again it is stored as soon as somebody looks.
+    chat.view(ME, conversation)
+    assert store.conversations.turns(conversation)[0].reply == "[base] tell me"
+    # One that is lost for good, as by another program, was cut off.
+    store.conversations.put_turn(replace(shown.turn, finish=None))
+    assert chat.view(ME, conversation).turns[0].turn.finish == "interrupted"
 
 
 def test_a_message_over_the_context_is_refused_and_not_stored(make: Make) -> None:

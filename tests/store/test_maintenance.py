@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import pytest
 from tinydb import TinyDB, where
@@ -63,6 +65,18 @@ def test_plain_tinydb_opens_an_export(filled, tmp_path):
     with JournalDB(tmp_path / "empty.jnl") as empty:
         maintenance.export_tinydb(empty, tmp_path / "empty.json")
     assert (tmp_path / "empty.json").read_text() == "{}"
+
+
+def test_a_disk_that_can_only_be_read_is_verified_all_the_same(filled, monkeypatch):
+    real = os.open
+
+    def read_only(path, flags, *mode):
+        if flags & (os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", read_only)
+    assert maintenance.verify(filled.db.storage.path).ok
 
 
 def test_verify_and_health_say_what_is_there(filled):

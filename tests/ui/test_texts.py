@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import errno
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -19,6 +21,7 @@ from javis.core.errors import (
     Errors,
     JavisError,
     NotEnoughData,
+    StoreError,
     UserInputError,
 )
 from javis.core.evaluation import SUITES
@@ -34,7 +37,7 @@ from javis.service import outcome
 from javis.service.own_suites import SEEN, UNSEEN
 from javis.train import recommend
 from javis.train.hyperparameters import RANGES, SCHEDULERS, Hyperparameters
-from javis.ui.texts import LANGUAGES, Texts
+from javis.ui.texts import LANGUAGES, SYSTEM_REASONS, Texts
 from javis.versions.history import Reason
 
 JAVIS = Path(__file__).resolve().parents[2] / "javis"
@@ -46,6 +49,7 @@ ERRORS = {
     "Busy",
     "StoreError",
     "StoreCorrupt",
+    "SyncFailed",
     "EngineError",
     "VersionError",
     "TrainError",
@@ -220,6 +224,7 @@ def test_no_word_is_left_over(texts: Texts) -> None:
     used |= {f"{family}.{kind}" for family, kinds in GROWING.items() for kind in kinds}
     used |= {f"{name}{end}" for name in CHECKS for end in ("", "_no")}
     used |= {f"chosen.{code}" for code, _ in chosen_sentences()}
+    used |= set(SYSTEM_REASONS.values())
     broken = broken_templates()
     used |= WHYS | {k for k, v in texts.tables["en"].items() if v in broken}
     left = {k for k in texts.tables["en"] if k not in used and not k.startswith("field.")}
@@ -277,6 +282,12 @@ def test_what_a_method_lacks_is_said_in_what_it_learns_from(
         recommend.require_enough(method, counts)
     assert part in texts.error("ko", caught.value)
     assert str(caught.value.missing) in str(caught.value)
+
+
+def test_a_full_disk_is_said_in_the_pages_language(texts: Texts) -> None:
+    error = StoreError("not_saved", "{reason}", reason=os.strerror(errno.ENOSPC))
+    assert "공간이 없습니다" in texts.error("ko", error)
+    assert "No space left on device" in texts.error("en", error)
 
 
 def test_what_cannot_be_said_falls_back_to_the_errors_own_sentence(texts: Texts) -> None:

@@ -80,8 +80,9 @@ class Answerer:
         self._live: dict[str, threading.Event] = {}
         self._live_lock = threading.Lock()
         self._closing = threading.Event()
-        self._unstored: dict[str, Turn] = {}
-        """Ends of answers that the store refused, as the disk was full: it is tried again."""
+        self._unstored: dict[str, tuple[Turn, Put | None]] = {}
+        """Ends of answers that the store refused, as the disk was full, and how they are to be
+        stored: it is tried again."""
 
     @property
     def model(self) -> str:
@@ -133,9 +134,9 @@ class Answerer:
         What could not be stored when an answer ended is stored now, or shown all the same.
         """
         began = conversation_id in self._live
-        for turn in list(self._unstored.values()):
+        for turn, put in list(self._unstored.values()):
             try:
-                self._store.conversations.put_turn(turn)
+                (put or self._store.conversations.put_turn)(turn)
             except StoreError:
                 continue
             except NotFound:
@@ -147,7 +148,9 @@ class Answerer:
         return [t if t.finish else self._ended(t) for t in turns]
 
     def _ended(self, turn: Turn) -> Turn:
-        return self._unstored.get(turn.id) or replace(turn, finish="interrupted")
+        end, put = self._unstored.get(turn.id, (turn, None))
+        # How a blind comparison stores it is what hides its version.
+        return end if end.finish and put is None else replace(turn, finish="interrupted")
 
     # Before the model is asked -------------------------------------------------------------
 
@@ -293,7 +296,7 @@ class Answerer:
         self, turn: Turn, chunks: Generator[Chunk, None, None], put: Put | None = None
     ) -> Iterator[Turn]:
         """The growing turn, stored by `put` while it grows and whatever ends it."""
-        put = put or self._store.conversations.put_turn
+        keep = put or self._store.conversations.put_turn
         start = stored = time.monotonic()
         # What the turn becomes when the consumer goes away and the generator is closed.
         turn = replace(turn, finish="cancelled")
@@ -305,7 +308,7 @@ class Answerer:
                         break
                     yield replace(turn, finish=None)
                     if chunk.text and time.monotonic() - stored > CHECKPOINT_S:
-                        put(replace(turn, finish=None))
+                        keep(replace(turn, finish=None))
                         stored = time.monotonic()
         except Exception as error:
             turn = replace(turn, finish="error", error=said_of(error))
@@ -315,9 +318,9 @@ class Answerer:
                 spent = (time.monotonic() - start) * 1000
                 turn = replace(turn, timings=replace(turn.timings, total_ms=spent))
             try:
-                put(turn)
+                keep(turn)
             except StoreError:
-                self._unstored[turn.id] = turn
+                self._unstored[turn.id] = turn, put
                 raise
         yield turn
 

@@ -52,7 +52,10 @@ def ensure_gguf(version: Version, base_gguf: Path, cache_dir: Path) -> Path:
         return published
     folder = Path(version.path)
     adapter = folder / "adapter" if (folder / "adapter").is_dir() else folder
-    config = hashlib.sha256((adapter / CONFIG).read_bytes()).hexdigest()
+    try:
+        config = hashlib.sha256((adapter / CONFIG).read_bytes()).hexdigest()
+    except OSError as error:
+        raise _refuse("It cannot be read: {why}.", why=error.strerror) from error
     name = "-".join((version.sha256[:32], base[:32], config[:16]))
     target = cache_dir / f"lora-{_CONVERTER}-{name}.gguf"
     if not target.exists():

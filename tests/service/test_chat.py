@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,17 @@ ME = "local"
 
 def last(turns: Iterator[Turn]) -> Turn:
     return list(turns)[-1]
+
+
+def remembering() -> tuple[list[list[str]], Callable[..., str]]:
+    """An answerer that numbers its answers, and what it was shown for each."""
+    seen: list[list[str]] = []
+
+    def answer(messages: object, *_: object) -> str:
+        seen.append([m.content for m in messages])  # type: ignore[attr-defined]
+        return f"answer {len(seen)}"
+
+    return seen, answer
 
 
 def test_a_turn_is_stored_with_where_it_came_from(make: Make) -> None:
@@ -61,12 +72,7 @@ def test_the_message_is_stored_before_the_model_is_asked(make: Make) -> None:
 
 
 def test_history_reaches_the_model_in_order(make: Make) -> None:
-    seen: list[list[str]] = []
-
-    def answer(messages: object, *_: object) -> str:
-        seen.append([m.content for m in messages])  # type: ignore[attr-defined]
-        return f"answer {len(seen)}"
-
+    seen, answer = remembering()
     chat = make(answer=answer).services.chat
     one = last(chat.reply(ME, "one", options=Options(system_prompt="S")))
     last(chat.reply(ME, "two", one.conversation_id, Options(system_prompt="S")))
@@ -293,12 +299,7 @@ def test_a_conversation_over_the_context_names_the_turns_to_leave_out(make: Make
 
 
 def test_what_another_tab_shows_is_not_what_is_continued(make: Make) -> None:
-    seen: list[list[str]] = []
-
-    def answer(messages: object, *_: object) -> str:
-        seen.append([m.content for m in messages])  # type: ignore[attr-defined]
-        return f"answer {len(seen)}"
-
+    seen, answer = remembering()
     chat = make(answer=answer).services.chat
     first = last(chat.reply(ME, "hi"))
     last(chat.regenerate(ME, first.id))

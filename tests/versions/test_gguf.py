@@ -226,6 +226,9 @@ def test_ensure_gguf_converts_once_and_by_both_hashes(
     config.write_text(json.dumps(json.loads(config.read_text()) | {"lora_alpha": 64}))
     same_weights = Version("v1.2", str(louder), "tiny", "a" * 64)
     assert converter.ensure_gguf(same_weights, base, cache) != first
+    config.unlink()
+    with pytest.raises(VersionError):
+        converter.ensure_gguf(same_weights, base, cache)
 
 
 def test_a_damaged_version_is_never_converted(tmp_path: Path) -> None:
